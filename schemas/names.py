@@ -1,0 +1,93 @@
+"""Resource names of the Coaching API (AIP-122): parse, check, relate.
+
+A name stays a plain ``str`` everywhere; the types below check it on the way in. Raises ``ValueError`` with the expected
+format and the first segment that is wrong.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+MAX_NAME_LENGTH = 500
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~-]{0,127}")
+
+
+@dataclass(frozen=True, slots=True)
+class NameFormat:
+    """One kind of resource name: collections alternate with ids, after ``customers/*/profiles/*``."""
+
+    noun: str
+    collection: str
+    revision: bool = False
+
+    @property
+    def pattern(self) -> str:
+        tail = f"/{self.collection}/{{id}}" if self.collection else ""
+        return f"customers/{{customer}}/profiles/{{profile}}{tail}" + ("@{revision}" if self.revision else "")
+
+    def check(self, name: str) -> str:
+        """Return ``name`` as it is, or raise ``ValueError`` that says which part is wrong."""
+        if len(name) > MAX_NAME_LENGTH:
+            raise ValueError(f"{self.noun} name is {len(name)} characters long; at most {MAX_NAME_LENGTH} are taken")
+        expected = self.pattern.split("/")
+        given = name.split("/")
+        if len(given) != len(expected):
+            raise ValueError(f"{_shown(name)} is no {self.noun} name; expected {self.pattern}")
+        for want, got in zip(expected, given, strict=True):
+            self._check_segment(name, want, got)
+        return name
+
+    def _check_segment(self, name: str, want: str, got: str) -> None:
+        if not want.startswith("{"):
+            if got != want:
+                raise ValueError(f"{_shown(name)} is no {self.noun} name; expected {self.pattern}")
+            return
+        identifier, at, revision = got.partition("@")
+        if bool(at) != want.endswith("@{revision}"):
+            rule = "needs its @revision" if self.revision else "takes no @revision"
+            raise ValueError(f"{_shown(name)}: a {self.noun} name {rule}; expected {self.pattern}")
+        for part in (identifier, revision) if at else (identifier,):
+            if not _ID.fullmatch(part):
+                raise ValueError(
+                    f"{_shown(name)}: {_shown(part)} is no id (letters, digits, . _ ~ -); expected {self.pattern}"
+                )
+
+
+PROFILE = NameFormat("profile", "")
+TARGET = NameFormat("target", "targets")
+SCORECARD_TEMPLATE = NameFormat("scorecard template", "scorecardTemplates")
+SCORECARD_TEMPLATE_REVISION = NameFormat("scorecard template", "scorecardTemplates", revision=True)
+USECASE = NameFormat("usecase", "usecases")
+COACHING_PLAN = NameFormat("coaching plan", "coachingPlans")
+
+ProfileName = Annotated[str, AfterValidator(PROFILE.check)]
+TargetName = Annotated[str, AfterValidator(TARGET.check)]
+ScorecardTemplateName = Annotated[str, AfterValidator(SCORECARD_TEMPLATE.check)]
+ScorecardTemplateRevisionName = Annotated[str, AfterValidator(SCORECARD_TEMPLATE_REVISION.check)]
+UsecaseName = Annotated[str, AfterValidator(USECASE.check)]
+CoachingPlanName = Annotated[str, AfterValidator(COACHING_PLAN.check)]
+CoachingPlanNameOrEmpty = Annotated[str, AfterValidator(lambda name: name and COACHING_PLAN.check(name))]
+
+
+def customer_of(name: str) -> str:
+    """The customer id of any checked resource name."""
+    return name.split("/", 2)[1]
+
+
+def profile_of(name: str) -> str:
+    """``customers/{customer}/profiles/{profile}`` of any checked resource name."""
+    return "/".join(name.split("/", 4)[:4])
+
+
+def check_same_profile(owner: str, *others: str | None) -> None:
+    """Raise ``ValueError`` if a non-empty name lies outside the owner's profile: one request never spans two."""
+    home = profile_of(owner)
+    for other in others:
+        if other and profile_of(other) != home:
+            raise ValueError(f"{_shown(other)} lies outside {home}, where {_shown(owner)} is")
+
+
+def _shown(text: str, most: int = 80) -> str:
+    return repr(text if len(text) <= most else text[:most] + "…")
