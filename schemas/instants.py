@@ -17,7 +17,7 @@ def parse_instant(value: object) -> object:
     if not isinstance(value, str):
         if isinstance(value, datetime):
             return value
-        raise ValueError(f"{value!r:.40} is no RFC 3339 time like 2026-01-31T08:00:00Z")  # noqa: TRY004 - pydantic turns ValueError into a row error
+        raise ValueError(f"{value!r:.40} is no RFC 3339 time like 2026-01-31T08:00:00Z")
     match = _RFC3339.fullmatch(value.strip())
     if not match:
         raise ValueError(f"{value[:40]!r} is no RFC 3339 time with an offset, like 2026-01-31T08:00:00Z")
