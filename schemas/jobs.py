@@ -39,8 +39,8 @@ CriterionOrChapterId = Annotated[str, StringConstraints(pattern=r"^[^\s/?#&%\x00
 class TargetUpdate(Value):
     """A wish: this target is to have this percentage.
 
-    ``None`` in ``criterion_or_chapter_id`` or ``coaching_plan_name`` says "as it is": it is filled from what is known of
-    the target, or read from the remote first. The empty string states the whole template, the whole organisation.
+    ``None`` in ``criterion_or_chapter_id`` or ``coaching_plan_name`` says "as it is": it is filled from what is known
+    of the target, or read from the remote first. The empty string states the whole template, the whole organisation.
     ``as_of`` orders the wishes for one target; without it, acceptance does.
     """
 

@@ -1,0 +1,204 @@
+"""Pure: what becomes of offered wishes at the door.
+
+A wish is *queued*, *superseded* at once (older than the newest accepted one), *unchanged* (the remote already has it),
+*repeated* (its request key was accepted before) or *refused*. Accepting a newer wish supersedes the pending older one.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+
+from schemas.jobs import TargetUpdate, Wish
+from schemas.numbers import same_float32
+
+LATEST_AS_OF = timedelta(minutes=5)  # how far ahead of our clock an ``asOf`` may be: more is a mistake, not skew
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Fate(StrEnum):
+    QUEUED = "queued"
+    SUPERSEDED = "superseded"
+    UNCHANGED = "unchanged"
+    REPEATED = "repeated"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """One wish at the door. ``wish_text`` is its canonical JSON, ``id`` the job it becomes."""
+
+    id: int
+    line: int
+    wish: Wish
+    wish_text: str
+
+
+@dataclass(frozen=True, slots=True)
+class KnownIdentity:
+    """The target as the remote last showed it."""
+
+    scorecard_template_name: str
+    criterion_or_chapter_id: str
+    target: float
+    usecase_name: str
+    coaching_plan_name: str
+    qa_score: float | None
+    uncertain: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """The job that a request key was first accepted as."""
+
+    id: int
+    wish_text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How one resource stands before an offer: newest version, the pending job, whether one is running."""
+
+    version: int = 0
+    newest_job_id: int = 0
+    pending_job_id: int | None = None
+    running: bool = False
+    known: KnownIdentity | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    offer: Offer
+    fate: Fate
+    version: int
+    by: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    offer: Offer
+    field: str
+    reason: str
+    value: str
+
+
+@dataclass(slots=True)
+class Acceptance:
+    """The plan of one page. ``superseded`` maps jobs accepted earlier to the newer one that replaces each."""
+
+    accepted: list[Accepted] = field(default_factory=list)
+    refused: list[Refusal] = field(default_factory=list)
+    superseded: dict[int, int] = field(default_factory=dict)
+    standings: dict[str, Standing] = field(default_factory=dict)
+
+
+def plan_acceptance(
+    offers: Iterable[Offer],
+    standings: Mapping[str, Standing],
+    earlier: Mapping[str, Earlier],
+    now: datetime,
+    *,
+    forced: bool = False,
+) -> Acceptance:
+    """Decide offers in their order; a later one of the same page meets the standing that an earlier one left."""
+    plan = Acceptance(standings=dict(standings))
+    keys = dict(earlier)
+    for offer in offers:
+        refusal = _refuse(offer, plan.standings.get(offer.wish.resource, Standing()), keys, now)
+        if refusal:
+            plan.refused.append(refusal)
+            continue
+        key = offer.wish.request_key
+        if key and key in keys:
+            plan.accepted.append(Accepted(offer, Fate.REPEATED, version=0, by=keys[key].id))
+            continue
+        _accept(plan, offer, now, forced=forced)
+        if key:
+            keys[key] = Earlier(offer.id, offer.wish_text)
+    _settle_superseded_within(plan)
+    return plan
+
+
+def describe_difference(earlier: str, offered: str) -> str:
+    """The fields in which two wishes (canonical JSON) differ, in words."""
+    before, after = _fields(earlier), _fields(offered)
+    names = [name for name in {**before, **after} if before.get(name) != after.get(name)]
+    return ", ".join(f"{name} was {_shown(before.get(name))}, now {_shown(after.get(name))}" for name in names)
+
+
+def microseconds(instant: datetime) -> int:
+    return (instant - _EPOCH) // timedelta(microseconds=1)
+
+
+def _accept(plan: Acceptance, offer: Offer, now: datetime, *, forced: bool) -> None:
+    name, as_of = offer.wish.resource, offer.wish.as_of
+    standing = plan.standings.get(name, Standing())
+    version = microseconds(as_of) if as_of else max(microseconds(now), standing.version + 1)
+    if version < standing.version:
+        plan.accepted.append(Accepted(offer, Fate.SUPERSEDED, version, by=standing.newest_job_id))
+        return
+    if standing.pending_job_id is not None:
+        plan.superseded[standing.pending_job_id] = offer.id
+    unchanged = not forced and not standing.running and is_unchanged(offer.wish, standing.known)
+    plan.accepted.append(Accepted(offer, Fate.UNCHANGED if unchanged else Fate.QUEUED, version))
+    plan.standings[name] = replace(
+        standing, version=version, newest_job_id=offer.id, pending_job_id=None if unchanged else offer.id
+    )
+
+
+def _settle_superseded_within(plan: Acceptance) -> None:
+    for index, accepted in enumerate(plan.accepted):
+        newer = plan.superseded.pop(accepted.offer.id, None)
+        if newer is not None:
+            plan.accepted[index] = replace(accepted, fate=Fate.SUPERSEDED, by=newer)
+
+
+def is_unchanged(wish: Wish, known: KnownIdentity | None) -> bool:
+    """Whether the remote is known to hold exactly this already."""
+    if known is None or known.uncertain or not isinstance(wish, TargetUpdate):
+        return False
+    same_score = wish.qa_score is None or (known.qa_score is not None and same_float32(wish.qa_score, known.qa_score))
+    return same_score and same_float32(wish.target, known.target) and not identity_differences(wish, known)
+
+
+def identity_differences(wish: TargetUpdate, known: KnownIdentity) -> tuple[str, ...]:
+    """The identity fields (camelCase) in which a stated wish departs from what is known."""
+    pairs = {
+        "scorecardTemplateName": (wish.scorecard_template_name, known.scorecard_template_name),
+        "usecaseName": (wish.usecase_name, known.usecase_name),
+        "criterionOrChapterId": (wish.criterion_or_chapter_id, known.criterion_or_chapter_id),
+        "coachingPlanName": (wish.coaching_plan_name, known.coaching_plan_name),
+    }
+    return tuple(name for name, (asked, there) in pairs.items() if asked is not None and asked != there)
+
+
+def _refuse(offer: Offer, standing: Standing, keys: Mapping[str, Earlier], now: datetime) -> Refusal | None:
+    wish = offer.wish
+    if wish.as_of and wish.as_of > now + LATEST_AS_OF:
+        return Refusal(offer, "asOf", "lies in the future: it would shut out every wish until then", str(wish.as_of))
+    if wish.request_key and (first := keys.get(wish.request_key)) and first.wish_text != offer.wish_text:
+        difference = describe_difference(first.wish_text, offer.wish_text)
+        return Refusal(offer, "requestKey", f"was accepted before with other content: {difference}", wish.request_key)
+    if isinstance(wish, TargetUpdate) and standing.known and not standing.known.uncertain:
+        return _refuse_widening(offer, wish, standing.known)
+    return None
+
+
+def _refuse_widening(offer: Offer, wish: TargetUpdate, known: KnownIdentity) -> Refusal | None:
+    if wish.coaching_plan_name == "" and known.coaching_plan_name:
+        reason = f"is empty (the whole organisation), yet this target belongs to {known.coaching_plan_name}"
+        return Refusal(offer, "coachingPlanName", reason, "")
+    if wish.criterion_or_chapter_id == "" and known.criterion_or_chapter_id:
+        reason = f"is empty (the whole template), yet this target is for {known.criterion_or_chapter_id}"
+        return Refusal(offer, "criterionOrChapterId", reason, "")
+    return None
+
+
+def _fields(text: str) -> dict[str, object]:
+    loaded: dict[str, object] = json.loads(text)
+    return loaded
+
+
+def _shown(value: object) -> str:
+    return "absent" if value is None else str(value)

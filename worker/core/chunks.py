@@ -1,0 +1,31 @@
+"""Pure: how many jobs are brought to the broker, and in what portions.
+
+The broker holds little: seconds of work, whatever the backlog. So it is cheap to lose, and an urgent job never waits
+behind a long queue.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+CHUNK_BUDGET = timedelta(
+    seconds=2
+)  # a chunk sends this long at most, then gives back: lanes stay fair, a stop is quick
+LOOK_AHEAD = timedelta(seconds=10)
+LARGEST_CHUNK = 400
+SMALLEST_CHUNK = 10
+LARGEST_WINDOW = 4_000
+
+
+def chunk_size(requests_per_second: float) -> int:
+    """As many jobs as may be sent in a chunk's time under the limit, within reason."""
+    return max(SMALLEST_CHUNK, min(LARGEST_CHUNK, int(requests_per_second * CHUNK_BUDGET.total_seconds())))
+
+
+def window(requests_per_second: float) -> int:
+    """The most jobs of one remote and lane that may lie with the broker at once."""
+    ahead = int(requests_per_second * LOOK_AHEAD.total_seconds())
+    return max(2 * SMALLEST_CHUNK, min(LARGEST_WINDOW, ahead))
+
+
+def portions(ids: Sequence[int], size: int) -> list[list[int]]:
+    return [list(ids[start : start + size]) for start in range(0, len(ids), size)]

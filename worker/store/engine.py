@@ -1,0 +1,109 @@
+"""The database: SQLite or PostgreSQL through one door.
+
+``write()`` opens a transaction that commits when its block ends; ``read()`` one that never does. On SQLite a write
+begins IMMEDIATE: a deferred transaction that turns writer under WAL fails at once with SQLITE_BUSY, whatever timeout.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Dialect, Engine, create_engine, event, text
+from sqlalchemy.engine import Connection, make_url
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.types import DateTime, TypeDecorator
+from sqlmodel import Session
+
+BUSY_TIMEOUT_MS = 30_000
+STATEMENT_VARIABLES = 30_000  # SQLite takes 32,766 and PostgreSQL 65,535 in one statement
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware UTC instant on both databases; SQLite keeps it as fixed-width text, so that order holds."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> Any:
+        return dialect.type_descriptor(DateTime(timezone=dialect.name == "postgresql"))
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None or dialect.name == "postgresql":
+            return value
+        return value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - the base class's signature
+        return value and (value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC))
+
+
+class Database:
+    """Transactions on one database. Threads may share it; processes that fork call ``forget()`` in the child."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.engine = _engine(url)
+        self._writer = self.engine.execution_options(coachsync_write=True)
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self.engine.dialect.name == "sqlite"
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        with Session(self._writer, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        with Session(self.engine, expire_on_commit=False) as session:
+            yield session
+
+    def forget(self) -> None:
+        """Drop the connections a parent process opened, without closing them under it."""
+        self.engine.dispose(close=False)
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+
+def database_now(session: Session) -> datetime:
+    """The database's clock, so that leases do not depend on how well the workers' clocks agree."""
+    if session.get_bind().dialect.name == "postgresql":
+        now: datetime = session.execute(text("SELECT clock_timestamp()")).scalar_one()
+        return now.astimezone(UTC)
+    return datetime.strptime(  # SQLite's clock is this machine's, to the millisecond
+        session.execute(text("SELECT strftime('%Y-%m-%d %H:%M:%f', 'now')")).scalar_one(), "%Y-%m-%d %H:%M:%S.%f"
+    ).replace(tzinfo=UTC)
+
+
+def is_passing(error: DBAPIError) -> bool:
+    """Whether the same transaction may succeed if tried again: lost connection, deadlock, busy, server starting."""
+    if error.connection_invalidated:
+        return True
+    original = error.orig
+    if isinstance(original, sqlite3.OperationalError):
+        return "locked" in str(original) or "busy" in str(original)
+    state = getattr(original, "sqlstate", None)
+    return state is None or state[:2] in ("08", "40", "53", "57") or state == "55P03"
+
+
+def _engine(url: str) -> Engine:
+    if make_url(url).get_backend_name() != "sqlite":
+        return create_engine(url, pool_pre_ping=True, pool_size=5, max_overflow=10, pool_recycle=1800)
+    engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000, "check_same_thread": False})
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+    connection.isolation_level = None  # we begin ourselves
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={BUSY_TIMEOUT_MS}"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    write = connection.get_execution_options().get("coachsync_write")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
