@@ -70,7 +70,9 @@ class Effort:
     write: bool
 
 
-def decide(outcome: Outcome[Any], effort: Effort, uniform: Callable[[], float]) -> Decision:
+def decide(  # noqa: C901, PLR0911 - one arm an outcome
+    outcome: Outcome[Any], effort: Effort, uniform: Callable[[], float]
+) -> Decision:
     """The job's next state after a final call: an update, or a quota's retrieval."""
     match outcome:
         case Answered(value=value):

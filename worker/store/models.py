@@ -185,7 +185,7 @@ class QuotaAnswer(SQLModel, table=True):
     job_id: int = _big()
 
 
-class RemoteState(SQLModel, table=True):
+class Quarantine(SQLModel, table=True):
     """A remote in quarantine: only single probes go there until one succeeds. No row: all is well."""
 
     __tablename__ = "quarantines"

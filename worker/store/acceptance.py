@@ -1,0 +1,243 @@
+"""The transaction that accepts one page of wishes: the only place where jobs are born."""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import bindparam, insert, select, update
+from sqlmodel import Session
+
+from schemas.ids import ROW_BITS
+from schemas.jobs import JobState
+from schemas.lanes import Lane
+from worker.core.acceptance import (
+    Acceptance,
+    Accepted,
+    Earlier,
+    Fate,
+    KnownIdentity,
+    Offer,
+    Standing,
+    plan_acceptance,
+)
+from worker.store import batches as batch_store
+from worker.store.engine import database_now
+from worker.store.tables import jobs, rejections, resources, targets
+from worker.store.upsert import insert_missing
+
+IN_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A row that was refused before it was an offer: it could not be read as a wish."""
+
+    id: int
+    line: int
+    field: str
+    reason: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Rows of one batch that are accepted in one transaction."""
+
+    batch_id: int
+    lane: Lane
+    offers: Sequence[Offer]
+    rejected: Sequence[Rejected] = ()
+    forced: bool = False
+
+
+def accept_page(session: Session, page: Page, remote_of: Callable[[str], str]) -> Acceptance:
+    """Accept, supersede, refuse: all of the page or nothing. ``remote_of`` maps a resource to its remote's name."""
+    now = database_now(session)
+    names = sorted({offer.wish.resource for offer in page.offers})
+    standings = _standings(session, names)
+    plan = plan_acceptance(page.offers, standings, _earlier(session, page.offers), now, forced=page.forced)
+    ended = supersede(session, plan.superseded, now)
+    _insert_jobs(session, page, plan, now, remote_of)
+    _insert_rejections(session, page, plan)
+    _raise_versions(session, plan, standings)
+    batch_store.count(session, _counts(page, plan, ended))
+    return plan
+
+
+def lock_resources(session: Session, names: Iterable[str]) -> dict[str, tuple[int, int]]:
+    """Lock resource rows in name order; returns version and newest job of each."""
+    found: dict[str, tuple[int, int]] = {}
+    for some in _slices(sorted(set(names))):
+        rows = session.execute(
+            select(resources.c.name, resources.c.version, resources.c.newest_job_id)
+            .where(resources.c.name.in_(some))
+            .order_by(resources.c.name)
+            .with_for_update()
+        )
+        found |= {row.name: (row.version, row.newest_job_id) for row in rows}
+    return found
+
+
+def supersede(session: Session, newer: dict[int, int], now: datetime) -> Counter[int]:
+    """End pending jobs that a newer one replaces; returns how many ended, by batch."""
+    if not newer:
+        return Counter()
+    pending: list[int] = []
+    for some in _slices(sorted(newer)):
+        query = select(jobs.c.id).where(jobs.c.id.in_(some), jobs.c.state == JobState.PENDING).with_for_update()
+        pending += session.execute(query).scalars()
+    if pending:
+        session.execute(
+            update(jobs)
+            .where(jobs.c.id == bindparam("job"))
+            .values(state=JobState.SUPERSEDED, superseded_by=bindparam("by"), finished_at=now, published_until=None),
+            [{"job": job, "by": newer[job]} for job in pending],
+            execution_options={"synchronize_session": False},
+        )
+    return Counter(job >> ROW_BITS for job in pending)
+
+
+def _standings(session: Session, names: list[str]) -> dict[str, Standing]:
+    insert_missing(session, resources, [{"name": name, "version": 0, "newest_job_id": 0} for name in names])
+    versions = lock_resources(session, names)
+    active: dict[str, dict[str, int]] = defaultdict(dict)
+    known: dict[str, KnownIdentity] = {}
+    for some in _slices(names):
+        for row in session.execute(
+            select(jobs.c.resource, jobs.c.state, jobs.c.id).where(
+                jobs.c.resource.in_(some), jobs.c.state.in_((JobState.PENDING, JobState.RUNNING))
+            )
+        ):
+            active[row.resource][row.state] = row.id
+        known |= known_identities(session, some)
+    return {
+        name: Standing(
+            version=version,
+            newest_job_id=newest,
+            pending_job_id=active[name].get(JobState.PENDING),
+            running=JobState.RUNNING in active[name],
+            known=known.get(name),
+        )
+        for name, (version, newest) in versions.items()
+    }
+
+
+def known_identities(session: Session, names: Sequence[str]) -> dict[str, KnownIdentity]:
+    columns = targets.c
+    query = select(
+        columns.name,
+        columns.scorecard_template_name,
+        columns.criterion_or_chapter_id,
+        columns.target,
+        columns.usecase_name,
+        columns.coaching_plan_name,
+        columns.qa_score,
+        columns.uncertain,
+    ).where(columns.name.in_(names))
+    return {row[0]: KnownIdentity(*row[1:]) for row in session.execute(query)}
+
+
+def _earlier(session: Session, offers: Sequence[Offer]) -> dict[str, Earlier]:
+    keys = sorted({offer.wish.request_key for offer in offers if offer.wish.request_key})
+    found: dict[str, Earlier] = {}
+    for some in _slices(keys):
+        query = select(jobs.c.request_key, jobs.c.id, jobs.c.wish).where(jobs.c.request_key.in_(some))
+        found |= {row.request_key: Earlier(row.id, row.wish) for row in session.execute(query)}
+    return found
+
+
+_STATES = {
+    Fate.QUEUED: JobState.PENDING,
+    Fate.SUPERSEDED: JobState.SUPERSEDED,
+    Fate.REPEATED: JobState.SUPERSEDED,
+    Fate.UNCHANGED: JobState.SUCCEEDED,
+}
+
+
+def _insert_jobs(
+    session: Session, page: Page, plan: Acceptance, now: datetime, remote_of: Callable[[str], str]
+) -> None:
+    rows = [_job_row(page, accepted, now, remote_of) for accepted in plan.accepted]
+    if rows:
+        session.execute(insert(jobs), rows)
+
+
+def _job_row(page: Page, accepted: Accepted, now: datetime, remote_of: Callable[[str], str]) -> dict[str, Any]:
+    offer, fate = accepted.offer, accepted.fate
+    wish = offer.wish
+    return {
+        "id": offer.id,
+        "batch_id": page.batch_id,
+        "kind": wish.kind,
+        "remote": remote_of(wish.resource),
+        "lane": wish.priority or page.lane,
+        "resource": wish.resource,
+        "wish": offer.wish_text,
+        "version": accepted.version,
+        "request_key": None if fate is Fate.REPEATED else wish.request_key,
+        "forced": page.forced,
+        "state": _STATES[fate],
+        "due_at": now,
+        "result": fate if fate in (Fate.UNCHANGED, Fate.REPEATED) else None,
+        "superseded_by": accepted.by,
+        "created_at": now,
+        "finished_at": None if fate is Fate.QUEUED else now,
+    }
+
+
+def _insert_rejections(session: Session, page: Page, plan: Acceptance) -> None:
+    refused = [
+        Rejected(refusal.offer.id, refusal.offer.line, refusal.field, refusal.reason, refusal.value)
+        for refusal in plan.refused
+    ]
+    rows = [
+        {
+            "job_id": row.id,
+            "batch_id": page.batch_id,
+            "line": row.line,
+            "field": row.field,
+            "reason": row.reason,
+            "value": row.value,
+        }
+        for row in [*page.rejected, *refused]
+    ]
+    if rows:
+        session.execute(insert(rejections), rows)
+
+
+def _raise_versions(session: Session, plan: Acceptance, before: dict[str, Standing]) -> None:
+    rows = [
+        {"resource": name, "to": standing.version, "newest": standing.newest_job_id}
+        for name, standing in sorted(plan.standings.items())
+        if standing is not before.get(name)
+    ]
+    if rows:
+        statement = update(resources).where(resources.c.name == bindparam("resource"))
+        session.execute(
+            statement.values(version=bindparam("to"), newest_job_id=bindparam("newest")),
+            rows,
+            execution_options={"synchronize_session": False},
+        )
+
+
+def _counts(page: Page, plan: Acceptance, ended: Counter[int]) -> dict[int, Counter[str]]:
+    deltas: dict[int, Counter[str]] = defaultdict(Counter)
+    fates = Counter(accepted.fate for accepted in plan.accepted)
+    rejected = len(page.rejected) + len(plan.refused)
+    deltas[page.batch_id] += Counter(
+        rows=len(plan.accepted) + rejected,
+        accepted=len(plan.accepted),
+        rejected=rejected,
+        superseded=fates[Fate.SUPERSEDED] + fates[Fate.REPEATED],
+        succeeded=fates[Fate.UNCHANGED],
+        unchanged=fates[Fate.UNCHANGED],
+    )
+    for batch_id, count in ended.items():
+        deltas[batch_id]["superseded"] += count
+    return deltas
+
+
+def _slices(names: Sequence[Any]) -> Iterable[Sequence[Any]]:
+    return (names[start : start + IN_AT_ONCE] for start in range(0, len(names), IN_AT_ONCE))

@@ -1,0 +1,94 @@
+"""Which due rows go to the broker next. A row is *published* until a time: then nobody took it, and it goes again."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import Select, func, or_, select, update
+from sqlmodel import Session
+
+from schemas.jobs import JobState
+from schemas.lanes import Lane
+from worker.store.engine import database_now
+from worker.store.tables import jobs
+
+PUBLISHED_FOR = timedelta(seconds=30)  # a message not taken by then was lost; two for one job do no harm
+_BULK: Any = {"synchronize_session": False}
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """Rows marked as published: whole chunks' worth, and those that must travel alone since they lost a worker."""
+
+    together: list[int]
+    alone: list[int]
+
+
+def take_due(session: Session, remote: str, lane: Lane, window: int) -> Due:
+    """Mark due rows as published, oldest first, so that at most ``window`` of this remote and lane are out."""
+    now = database_now(session)
+    room = window - _published(session, remote, lane)
+    if room <= 0:
+        return Due([], [])
+    due = (
+        select(jobs.c.id)
+        .where(jobs.c.state == JobState.PENDING, jobs.c.remote == remote, jobs.c.lane == lane, jobs.c.due_at <= now)
+        .where(or_(jobs.c.published_until.is_(None), jobs.c.published_until <= now))
+        .order_by(jobs.c.due_at, jobs.c.id)
+        .limit(room)
+    )
+    return _publish(session, due.with_for_update(skip_locked=True))
+
+
+def take_probe(session: Session, remote: str) -> Due:
+    """The job to probe a quarantined remote with: the one that has cost least."""
+    least = (
+        select(jobs.c.id)
+        .where(jobs.c.state == JobState.PENDING, jobs.c.remote == remote)
+        .order_by(jobs.c.failures, jobs.c.due_at, jobs.c.id)
+        .limit(1)
+    )
+    return _publish(session, least, due_now=True)
+
+
+def _publish(session: Session, chosen: Select[tuple[int]], *, due_now: bool = False) -> Due:
+    now = database_now(session)
+    values: dict[str, Any] = {"published_until": now + PUBLISHED_FOR} | ({"due_at": now} if due_now else {})
+    statement = (
+        update(jobs)
+        .where(jobs.c.id.in_(chosen))
+        .where(jobs.c.state == JobState.PENDING)
+        .values(values)
+        .returning(jobs.c.id, jobs.c.crashes)
+    )
+    rows = sorted(session.execute(statement, execution_options=_BULK).all())
+    return Due([row.id for row in rows if not row.crashes], [row.id for row in rows if row.crashes])
+
+
+def unpublish(session: Session, ids: Sequence[int]) -> None:
+    """These were in a message and nobody took them, or the message could not be sent: they may go again at once."""
+    session.execute(
+        update(jobs).where(jobs.c.id.in_(ids), jobs.c.state == JobState.PENDING).values(published_until=None)
+    )
+
+
+def unpublish_all(session: Session) -> int:
+    """The broker has lost what it held: every published row may go again at once."""
+    statement = (
+        update(jobs)
+        .where(jobs.c.state == JobState.PENDING, jobs.c.published_until.is_not(None))
+        .values(published_until=None)
+        .returning(jobs.c.id)
+    )
+    return len(session.execute(statement, execution_options=_BULK).all())
+
+
+def _published(session: Session, remote: str, lane: Lane) -> int:
+    query = (
+        select(func.count())
+        .select_from(jobs)
+        .where(jobs.c.state == JobState.PENDING, jobs.c.published_until > database_now(session))
+        .where(jobs.c.remote == remote, jobs.c.lane == lane)
+    )
+    return session.execute(query).scalar_one()

@@ -1,0 +1,60 @@
+"""Remotes that are put aside: their jobs stay pending, single probes go out at a decaying cadence."""
+
+from datetime import timedelta
+
+from sqlalchemy import delete, select, update
+from sqlmodel import Session, col
+
+from worker.core.quarantine import probe_pause
+from worker.store.engine import database_now
+from worker.store.models import Quarantine
+from worker.store.tables import quarantines
+from worker.store.upsert import insert_missing
+
+PROBE_LASTS = timedelta(seconds=30)  # a probe that was lost with its worker is sent again after this
+
+
+def put_aside(session: Session, remote: str, reason: str) -> bool:
+    """Quarantine a remote, or note that its probe has failed; True if it was not in quarantine before."""
+    now = database_now(session)
+    standing = find(session, remote)
+    if standing is None:
+        row = {"remote": remote, "reason": reason, "since": now, "probes": 0, "probe_due_at": now + probe_pause(0)}
+        insert_missing(session, quarantines, [row])
+        return True
+    probes = standing.probes + 1
+    session.execute(
+        update(quarantines)
+        .where(quarantines.c.remote == remote)
+        .values(reason=reason, probes=probes, probe_due_at=now + probe_pause(probes))
+    )
+    return False
+
+
+def release(session: Session, remote: str) -> bool:
+    """End a quarantine; True if there was one."""
+    ended = session.execute(
+        delete(quarantines).where(quarantines.c.remote == remote).returning(quarantines.c.remote),
+        execution_options={"synchronize_session": False},
+    )
+    return bool(ended.all())
+
+
+def find(session: Session, remote: str) -> Quarantine | None:
+    return session.execute(select(Quarantine).where(col(Quarantine.remote) == remote)).scalar_one_or_none()
+
+
+def list_all(session: Session) -> list[Quarantine]:
+    return list(session.execute(select(Quarantine).order_by(col(Quarantine.remote))).scalars())
+
+
+def take_probe_turn(session: Session, remote: str) -> bool:
+    """Whether it is this caller's turn to probe now; at most one gets it."""
+    now = database_now(session)
+    statement = (
+        update(quarantines)
+        .where(quarantines.c.remote == remote, quarantines.c.probe_due_at <= now)
+        .values(probe_due_at=now + PROBE_LASTS)
+        .returning(quarantines.c.remote)
+    )
+    return bool(session.execute(statement, execution_options={"synchronize_session": False}).all())

@@ -1,0 +1,235 @@
+"""The transaction that writes what became of claimed jobs: states, attempts, known targets, quotas, counters."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, assert_never
+
+from sqlalchemy import bindparam, case, insert, literal, select, update
+from sqlmodel import Session
+
+from schemas.coaching import Quota, Target
+from schemas.ids import ROW_BITS
+from schemas.jobs import JobState, QuotaRecalculation
+from worker.core.decisions import Decision, Fail, GiveBack, Retry, Succeed
+from worker.store import batches as batch_store
+from worker.store.acceptance import lock_resources
+from worker.store.claims import NO_LEASE, Claimed, by_batch, give_back, held, mark_uncertain, newer_pending
+from worker.store.engine import database_now
+from worker.store.tables import attempts, jobs, quota_answers, targets
+from worker.store.upsert import insert_or_replace
+
+_BULK: Any = {"synchronize_session": False}
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """One call that was made for a job. ``started_at`` by the worker's clock, ``latency_ms`` in milliseconds."""
+
+    operation: str
+    started_at: datetime
+    latency_ms: float
+    status: int | None
+    outcome: str
+    message: str | None
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One claimed job with the calls made for it and the decision that came of them."""
+
+    job: Claimed
+    decision: Decision
+    tried: tuple[Tried, ...] = ()
+    wish: QuotaRecalculation | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """Who writes: the remote it worked for, and its own name for the attempts."""
+
+    remote: str
+    name: str
+
+
+def record(session: Session, records: Sequence[Record], worker: Worker) -> list[Record]:
+    """Write everything, and return the late ones: their lease was lost, somebody else has the job, nothing was written.
+
+    Attempts are kept for late ones too: they happened.
+    """
+    if not records:
+        return []
+    lock_resources(session, (one.job.resource for one in records))
+    ours = _still_ours(session, records)
+    mine = [one for one in records if one.job.id in ours]
+    _insert_attempts(session, records, worker)
+    give_back(session, {one.job.id: one.job.fence for one in mine if isinstance(one.decision, GiveBack)})
+    now = database_now(session)
+    _finish(session, [one for one in mine if isinstance(one.decision, Succeed | Fail)], now)
+    superseded = _retry(session, mine, now)
+    _keep_answers(session, mine, now)
+    _wake_newer(session, mine)
+    batch_store.count(session, _counts(mine, superseded))
+    return [one for one in records if one.job.id not in ours]
+
+
+def _still_ours(session: Session, records: Sequence[Record]) -> set[int]:
+    fences = {one.job.id: one.job.fence for one in records}
+    return set(session.execute(select(jobs.c.id).where(held(fences))).scalars())
+
+
+def _insert_attempts(session: Session, records: Sequence[Record], worker: Worker) -> None:
+    rows = [
+        {
+            "job_id": one.job.id,
+            "number": one.job.attempts + number,
+            "remote": worker.remote,
+            "operation": tried.operation,
+            "started_at": tried.started_at,
+            "latency_ms": tried.latency_ms,
+            "status": tried.status,
+            "outcome": tried.outcome,
+            "message": tried.message,
+            "request_id": tried.request_id,
+            "worker": worker.name,
+        }
+        for one in records
+        for number, tried in enumerate(one.tried, start=1)
+    ]
+    if rows:
+        session.execute(insert(attempts), rows)
+
+
+def _finish(session: Session, records: Sequence[Record], now: datetime) -> None:
+    if not records:
+        return
+    statement = (
+        update(jobs)
+        .where(jobs.c.id == bindparam("job"))
+        .values(
+            state=bindparam("to"),
+            result=bindparam("what"),
+            error_code=bindparam("code"),
+            error=bindparam("why"),
+            attempts=jobs.c.attempts + bindparam("sent"),
+            finished_at=now,
+            **NO_LEASE,
+        )
+    )
+    session.connection().execute(statement, [_final(one) for one in records])
+
+
+def _final(one: Record) -> dict[str, Any]:
+    row: dict[str, Any] = {"job": one.job.id, "sent": len(one.tried), "what": None, "code": None, "why": None}
+    match one.decision:
+        case Succeed(result=result):
+            return row | {"to": JobState.SUCCEEDED, "what": result}
+        case Fail(code=code, message=message):
+            return row | {"to": JobState.FAILED, "code": code, "why": message}
+        case other:
+            raise TypeError(f"{other!r} is not final")
+
+
+def _retry(session: Session, records: Sequence[Record], now: datetime) -> list[int]:
+    """Back to pending after a wait, or superseded where a newer wish has come meanwhile; returns the superseded."""
+    superseded = []
+    for one in records:
+        if not isinstance(one.decision, Retry):
+            continue
+        statement = update(jobs).where(jobs.c.id == one.job.id).values(_waiting(one, one.decision, now))
+        state = session.execute(statement.returning(jobs.c.state), execution_options=_BULK).scalar_one()
+        if state == JobState.SUPERSEDED:
+            superseded.append(one.job.id)
+    doubtful = [one.job.resource for one in records if isinstance(one.decision, Retry) and one.decision.read_first]
+    mark_uncertain(session, doubtful)
+    return superseded
+
+
+def _waiting(one: Record, decision: Retry, now: datetime) -> dict[str, Any]:
+    newer, job = newer_pending(), one.job
+    return {
+        "state": case((newer.is_(None), JobState.PENDING.value), else_=JobState.SUPERSEDED.value),
+        "superseded_by": newer,
+        "finished_at": case((newer.is_(None), None), else_=literal(now, jobs.c.finished_at.type)),
+        "due_at": now + decision.after,
+        "published_until": None,
+        "attempts": jobs.c.attempts + len(one.tried),
+        "failures": jobs.c.failures + int(decision.failure),
+        "read_first": job.read_first or decision.read_first,
+        "baseline": job.baseline if job.baseline is not None or not job.known else job.known.target,
+        **NO_LEASE,
+    }
+
+
+def _counts(records: Sequence[Record], superseded: Sequence[int]) -> dict[int, Counter[str]]:
+    deltas: dict[int, Counter[str]] = by_batch(superseded, "superseded")
+    for one in records:
+        match one.decision:
+            case Succeed():
+                deltas[one.job.id >> ROW_BITS]["succeeded"] += 1
+            case Fail():
+                deltas[one.job.id >> ROW_BITS]["failed"] += 1
+            case Retry() | GiveBack():
+                pass
+            case _:
+                assert_never(one.decision)
+    return deltas
+
+
+def _keep_answers(session: Session, records: Sequence[Record], now: datetime) -> None:
+    known, quotas = [], []
+    for one in records:
+        match one.decision:
+            case Succeed(known=Target() as target) | Fail(known=Target() as target):
+                known.append(_target_row(one.job, target, now))
+            case Succeed(known=Quota() as quota):
+                quotas.append(_quota_row(one, quota, now))
+            case Fail() | Retry() | GiveBack() | Succeed():
+                pass
+            case _:
+                assert_never(one.decision)
+    insert_or_replace(session, targets, sorted(known, key=lambda row: row["name"]))
+    if quotas:
+        session.execute(insert(quota_answers), quotas)
+
+
+def _target_row(job: Claimed, target: Target, now: datetime) -> dict[str, Any]:
+    return {
+        "name": job.resource,
+        "scorecard_template_name": target.scorecard_template_name,
+        "criterion_or_chapter_id": target.criterion_or_chapter_id,
+        "target": target.target,
+        "usecase_name": target.usecase_name,
+        "coaching_plan_name": target.coaching_plan_name,
+        "qa_score": target.qa_score,
+        "update_time": target.update_time,
+        "uncertain": False,
+        "known_at": now,
+        "job_id": job.id,
+    }
+
+
+def _quota_row(one: Record, quota: Quota, now: datetime) -> dict[str, Any]:
+    assert one.wish is not None  # noqa: S101 - only a quota's job has a quota for an answer
+    return {
+        "resource": one.job.resource,
+        "scorecard_template_name": one.wish.scorecard_template_name,
+        "usecase_name": one.wish.usecase_name,
+        "total_agent_quota": quota.total_agent_quota,
+        "total_active_agents_count": quota.total_active_agents_count,
+        "answered_at": now,
+        "job_id": one.job.id,
+    }
+
+
+def _wake_newer(session: Session, records: Sequence[Record]) -> None:
+    """A newer wish may have been turned away while this one ran: the dispatcher may bring it again at once."""
+    ended = [one.job.resource for one in records if isinstance(one.decision, Succeed | Fail)]
+    if ended:
+        session.execute(
+            update(jobs)
+            .where(jobs.c.resource.in_(ended), jobs.c.state == JobState.PENDING, jobs.c.published_until.is_not(None))
+            .values(published_until=None)
+        )
