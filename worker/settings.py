@@ -1,0 +1,193 @@
+"""The settings: one frozen object, resolved once at the start of a process.
+
+Highest first: overrides (the command line), ``COACHSYNC_*`` variables, ``coachsync.toml``, defaults. Only
+``from_environment`` touches the process; all else takes what it needs. What cannot be used is a
+``worker.settings_problems.SettingsError``: one line a problem.
+"""
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated
+
+from pydantic import Field, SkipValidation
+
+from worker.embedded.socket_path import socket_path, socket_url
+from worker.remote_settings import check_access, resolve_credentials, resolve_tables, without_credentials
+from worker.remotes import DEFAULT_REMOTE, NoRemote, Remote, RemoteOptions
+from worker.settings_file import SettingsFile, find_settings_file, read_settings_file
+from worker.settings_problems import SettingsError, validated
+from worker.settings_sources import (
+    CONFIG_VARIABLE,
+    DEFAULT,
+    Given,
+    Layer,
+    Names,
+    Origin,
+    absolute_paths,
+    from_file,
+    from_overrides,
+    from_variables,
+    merge,
+    slot,
+    variables_named,
+)
+from worker.settings_values import (
+    BrokerUrl,
+    DatabaseUrl,
+    Directory,
+    LogFormat,
+    LogLevel,
+    redis_client_url,
+    sqlite_url,
+    whole,
+)
+
+
+class Settings(RemoteOptions):
+    """What is in force. The top level's remote options are the default remote's, and what tables inherit."""
+
+    home: Directory
+    database_url: DatabaseUrl
+    broker_url: BrokerUrl
+    embedded_broker: bool
+    log_format: LogFormat
+    log_level: LogLevel = LogLevel.INFO
+    retention_days: Annotated[int, whole(1, 3650)] = 30
+    allow_http: bool = False
+    remotes: tuple[Remote, ...] = ()
+    provenance: SkipValidation[Mapping[str, Origin]] = Field(default=MappingProxyType({}), repr=False, exclude=True)
+
+    @property
+    def redis_url(self) -> str:
+        """The broker's server as redis-py takes it. Holds the password, if there is one."""
+        return redis_client_url(self.broker_url.get_secret_value())
+
+    @property
+    def default_remote(self) -> Remote | None:
+        return self.remote(DEFAULT_REMOTE)
+
+    @property
+    def all_remotes(self) -> tuple[Remote, ...]:
+        return (*self.remotes, *filter(None, [self.default_remote]))
+
+    def remote_for(self, customer: str) -> Remote | NoRemote:
+        """The remote that names the customer, or the default one."""
+        for remote in self.remotes:
+            if customer in remote.customers:
+                return remote
+        return self.default_remote or NoRemote(
+            customer,
+            f"no remote serves the customer {customer!r:.80}: set COACHSYNC_API_URL for a default remote, "
+            "or add the customer to a [remotes.NAME] table of coachsync.toml",
+        )
+
+
+def from_environment(overrides: Mapping[str, object] | None = None) -> Settings:
+    """The settings of this process; the only reader of its environment."""
+    environ = dict(os.environ)  # noqa: TID251 - this is the door the rule points to
+    return load_settings(environ, cwd=Path.cwd(), overrides=overrides, terminal=sys.stderr.isatty())
+
+
+def load_settings(
+    environ: Mapping[str, str], *, cwd: Path, overrides: Mapping[str, object] | None = None, terminal: bool = False
+) -> Settings:
+    """Resolve the settings, or raise ``SettingsError`` with all problems at once."""
+    problems: list[str] = []
+    given = _collect(environ, cwd, overrides or {}, problems)
+    settings = _resolve(given, environ, terminal=terminal, problems=problems)
+    if settings is None or problems:
+        raise SettingsError(tuple(dict.fromkeys(problems)))
+    return settings
+
+
+@dataclass(frozen=True, slots=True)
+class _Collected:
+    top: Layer
+    tables: Mapping[str, Layer]
+
+
+_DERIVED = {"credentials", "embedded_broker", "remotes", "provenance"}
+NAMES = Names(
+    plain=frozenset(Settings.model_fields) - _DERIVED,
+    remote=frozenset(RemoteOptions.model_fields) - _DERIVED,
+)
+
+
+def _collect(environ: Mapping[str, str], cwd: Path, overrides: Mapping[str, object], problems: list[str]) -> _Collected:
+    user_home = environ.get("HOME")
+    default_home = _default_home(environ)
+    given = from_overrides(overrides, NAMES, problems)
+    file = _settings_file(environ, cwd, default_home, problems)
+    in_file, tables = from_file(file, NAMES, problems) if file else ({}, {})
+    variables = from_variables(environ, variables_named([in_file, *tables.values()]), NAMES, problems)
+    folder = file.path.parent if file else cwd
+    top = merge(
+        {"home": Given("home", default_home, DEFAULT)} if default_home else {},
+        absolute_paths(in_file, folder, user_home),
+        absolute_paths(variables, cwd, user_home),
+        absolute_paths(given, cwd, user_home),
+    )
+    return _Collected(top, {name: absolute_paths(table, folder, user_home) for name, table in tables.items()})
+
+
+def _default_home(environ: Mapping[str, str]) -> Path | None:
+    """``coachsync`` in the user's data directory, as the XDG base directory specification has it."""
+    data_home = environ.get("XDG_DATA_HOME", "")
+    if data_home.startswith("/"):  # the specification has relative ones ignored
+        return Path(data_home, "coachsync")
+    return Path(environ["HOME"], ".local/share/coachsync") if environ.get("HOME") else None
+
+
+def _settings_file(
+    environ: Mapping[str, str], cwd: Path, default_home: Path | None, problems: list[str]
+) -> SettingsFile | None:
+    """``$COACHSYNC_CONFIG``, or ``coachsync.toml`` in the working directory, or in the home."""
+    explicit = environ.get(CONFIG_VARIABLE)
+    home = environ.get("COACHSYNC_HOME") or default_home
+    try:
+        path = find_settings_file(cwd / explicit if explicit else None, (cwd, *([cwd / home] if home else [])))
+        return read_settings_file(path) if path else None
+    except ValueError as error:
+        problems.append(f"{CONFIG_VARIABLE} = {error}" if explicit else str(error))
+        return None
+
+
+def _resolve(given: _Collected, environ: Mapping[str, str], *, terminal: bool, problems: list[str]) -> Settings | None:
+    top = {**_derived_defaults(given.top, terminal=terminal), **given.top}
+    if "home" not in top:
+        problems.append("COACHSYNC_HOME is not set and there is no HOME to derive it from; give a directory")
+        return None
+    plain = without_credentials(top)
+    derived = {
+        "credentials": resolve_credentials(top, environ, problems),
+        "embedded_broker": "broker_url" not in given.top,
+        "provenance": _provenance(top, given.tables),
+    }
+    settings = validated(Settings, plain, derived, problems)
+    allow_http = settings is None or settings.allow_http
+    check_access("the default remote", top, allow_http=allow_http, problems=problems)
+    shared = {key: value for key, value in plain.items() if key in NAMES.remote and key != "api_url"}
+    remotes = resolve_tables(given.tables, shared, environ, allow_http=allow_http, problems=problems)
+    return settings and settings.model_copy(update={"remotes": remotes})
+
+
+def _derived_defaults(top: Layer, *, terminal: bool) -> dict[str, Given]:
+    """The defaults that depend on the home or on who reads the log."""
+    values: dict[str, object] = {"log_format": LogFormat.HUMAN if terminal else LogFormat.JSON}
+    home = top["home"].value if "home" in top else None
+    if isinstance(home, Path):
+        values["database_url"] = sqlite_url(home / "coachsync.db")
+        values["broker_url"] = socket_url(socket_path(home, os.getuid()))
+    return {key: Given(key, value, DEFAULT) for key, value in values.items()}
+
+
+def _provenance(top: Layer, tables: Mapping[str, Layer]) -> Mapping[str, Origin]:
+    origins = dict.fromkeys(sorted(NAMES.plain), DEFAULT)
+    origins |= {slot(key): given.origin for key, given in top.items()}
+    for name, table in tables.items():
+        origins |= {f"remotes.{name}.{slot(key)}": given.origin for key, given in table.items()}
+    return MappingProxyType(origins)

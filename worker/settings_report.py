@@ -1,0 +1,83 @@
+"""What is in force and where it comes from, for ``coachsync config``. Secrets are masked."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+
+from pydantic import SecretStr
+
+from worker.credentials import ApiKey, BearerToken, ClientCredentials, Credentials, NoCredentials
+from worker.redaction import mask_secret, mask_url
+from worker.remotes import Remote, RemoteOptions
+from worker.settings import Settings
+from worker.settings_sources import DEFAULT, Origin
+
+_PROCESS = ("home", "database_url", "broker_url", "log_format", "log_level", "retention_days", "allow_http")
+_REMOTE = ("api_url", "rate_limit", "max_in_flight", "request_timeout", "idempotency", "ca_bundle")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    name: str
+    value: str
+    origin: Origin
+
+
+def describe(settings: Settings) -> tuple[Row, ...]:
+    """Every setting in force, in a fixed order: the process, the default remote, each other remote."""
+    return tuple(_rows(settings))
+
+
+def _rows(settings: Settings) -> Iterator[Row]:
+    origins = settings.provenance
+    for name in _PROCESS:
+        yield Row(name, _shown(getattr(settings, name)), origins.get(name, DEFAULT))
+    yield from _remote_rows("", settings, settings)
+    for remote in settings.remotes:
+        prefix = f"remotes.{remote.name}."
+        yield Row(f"{prefix}customers", ", ".join(remote.customers), origins.get(f"{prefix}customers", DEFAULT))
+        yield from _remote_rows(prefix, remote, settings)
+
+
+def _remote_rows(prefix: str, remote: Remote | RemoteOptions, settings: Settings) -> Iterator[Row]:
+    """What a table leaves out it has from the top level, and so has its origin."""
+    origins = settings.provenance
+    for name in _REMOTE:
+        origin = origins.get(f"{prefix}{name}", origins.get(name, DEFAULT))
+        yield Row(f"{prefix}{name}", _shown(getattr(remote, name)), origin)
+    for name, value in _credential_rows(remote.credentials):
+        yield Row(f"{prefix}{name}", value, origins.get(f"{prefix}{name}", DEFAULT))
+
+
+def _credential_rows(credentials: Credentials) -> tuple[tuple[str, str], ...]:
+    match credentials:
+        case NoCredentials():
+            return ()
+        case BearerToken(token):
+            return (("api_token", _masked(token)),)
+        case ApiKey(key):
+            return (("api_key", _masked(key)),)
+        case ClientCredentials(client_id, client_secret, token_url):
+            return (
+                ("oauth_client_id", client_id),
+                ("oauth_client_secret", _masked(client_secret)),
+                ("oauth_token_url", token_url),
+            )
+
+
+def _masked(secret: SecretStr) -> str:
+    return mask_secret(secret.get_secret_value())
+
+
+def _shown(value: object) -> str:
+    match value:
+        case None:
+            return ""
+        case bool():
+            return str(value).lower()
+        case timedelta():
+            return f"{value.total_seconds():g} s"
+        case SecretStr():
+            return mask_url(value.get_secret_value())
+        case _:
+            return mask_url(str(value))

@@ -1,0 +1,180 @@
+"""The checks of single settings. Each raises ``ValueError`` that says what is wrong and what to give instead."""
+
+import math
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from enum import StrEnum
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, SecretStr
+
+_UNPRINTABLE = re.compile(r"[\x00-\x20\x7f]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+_BROKER_FORMS = "redis://host:6379/0, rediss://host:6379/0 or redis+socket:///path"
+_DATABASE_FORMS = "postgresql://user:password@host/name or sqlite:////absolute/path.db"
+MIN_TIMEOUT, MAX_TIMEOUT = 0.1, 300.0
+
+
+class LogFormat(StrEnum):
+    HUMAN = "human"
+    JSON = "json"
+
+
+class LogLevel(StrEnum):
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class Idempotency(StrEnum):
+    """What an ambiguous write rests on: ``read`` looks first, ``header`` trusts the remote to honour the key."""
+
+    READ = "read"
+    HEADER = "header"
+
+
+def is_loopback(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def check_api_url(text: str) -> str:
+    """An http(s) base URL without userinfo, query and fragment, and without slash at its end."""
+    _refuse_gaps(text)
+    parts = _split(text, "https://api.example.com")
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("is no http(s) URL; give it like https://api.example.com")
+    if "@" in parts.netloc:
+        raise ValueError("has a user or password in it; give the URL alone, the secret goes into api_token or api_key")
+    if "?" in text or "#" in text or "\\" in text:
+        raise ValueError("has a query, fragment or backslash; give the base URL alone, like https://api.example.com")
+    return f"{parts.scheme}://{parts.netloc}{parts.path}".rstrip("/")
+
+
+def check_database_url(text: str) -> str:
+    _refuse_gaps(text, spaces=True)
+    scheme, separator, rest = text.partition("://")
+    match scheme.lower():
+        case _ if not separator:
+            raise ValueError(f"is no database URL; give {_DATABASE_FORMS}")
+        case "postgresql" | "postgres" | "postgresql+psycopg":
+            if not _split(text, _DATABASE_FORMS).path.strip("/"):
+                raise ValueError(f"names no database; give {_DATABASE_FORMS}")
+            return f"postgresql+psycopg://{rest}"
+        case "sqlite":
+            # Each process has its own working directory and its own memory: only an absolute path is one database.
+            if not rest.startswith("//") or not rest.strip("/"):
+                raise ValueError("is no absolute path; give it like sqlite:////var/lib/coachsync/coachsync.db")
+            return f"sqlite://{rest}"
+        case _:
+            raise ValueError(f"is of a kind that is not supported; give {_DATABASE_FORMS}")
+
+
+def sqlite_url(path: Path) -> str:
+    """The file as SQLAlchemy takes it: a ``?`` would begin the query, a ``%`` an escape."""
+    return f"sqlite:///{str(path).replace('%', '%25').replace('?', '%3F')}"
+
+
+def check_broker_url(text: str) -> str:
+    """The URL as Celery takes it; ``unix://`` becomes ``redis+socket://``."""
+    _refuse_gaps(text)
+    parts = _split(text, _BROKER_FORMS)
+    match parts.scheme:
+        case "redis" | "rediss" if parts.hostname:
+            return text
+        case "redis+socket" | "unix" if not parts.hostname and len(parts.path) > 1:
+            return _renamed_database(f"redis+socket{text[text.index(':') :]}", "db", "virtual_host")
+        case "redis" | "rediss" | "redis+socket" | "unix":
+            raise ValueError(f"is incomplete; give {_BROKER_FORMS}")
+        case _:
+            raise ValueError(f"is of a kind that is not supported; give {_BROKER_FORMS}")
+
+
+def redis_client_url(broker_url: str) -> str:
+    """The same server as redis-py spells it: ``unix://`` with ``db`` for ``redis+socket://`` with ``virtual_host``."""
+    if not broker_url.startswith("redis+socket:"):
+        return broker_url
+    return _renamed_database(broker_url.replace("redis+socket:", "unix:", 1), "virtual_host", "db")
+
+
+def check_rate_limit(text: str) -> str:
+    if not text.strip():
+        raise ValueError("is empty; give a rate like 10/second")
+    return text.strip()
+
+
+def check_directory(path: Path) -> Path:
+    if _CONTROL.search(str(path)):
+        raise ValueError("has a control character in it; name another directory")
+    if path.exists() and not path.is_dir():
+        raise ValueError("is no directory; name one, or a path where one can be made")
+    return path
+
+
+def check_readable_file(path: Path) -> Path:
+    if not path.is_file():
+        raise ValueError("is no file; give the path of a PEM file with the certificates to trust")
+    return path
+
+
+def _renamed_database(url: str, old: str, new: str) -> str:
+    address, question, query = url.partition("?")
+    renamed = [(new if key == old else key, value) for key, value in parse_qsl(query, keep_blank_values=True)]
+    return f"{address}{question}{urlencode(renamed)}"
+
+
+def _refuse_gaps(text: str, *, spaces: bool = False) -> None:
+    """A URL library may drop a line break or a tab without a word, and read another host than a person does."""
+    if (_CONTROL if spaces else _UNPRINTABLE).search(text):
+        raise ValueError("has a space or control character in it; give the URL alone")
+
+
+def _split(text: str, example: str) -> SplitResult:
+    try:
+        parts = urlsplit(text)
+        _ = parts.port, parts.hostname
+    except ValueError:
+        raise ValueError(f"has no valid host or port; give it like {example}") from None
+    return parts
+
+
+def _texts(check: Callable[[str], str]) -> Callable[[object], object]:
+    return lambda value: check(value) if isinstance(value, str) else value
+
+
+def _seconds(value: object) -> timedelta:
+    try:
+        seconds = float(str(value)) if not isinstance(value, bool) else math.nan
+    except ValueError:
+        seconds = math.nan
+    if not MIN_TIMEOUT <= seconds <= MAX_TIMEOUT:
+        raise ValueError(f"is no time in seconds from {MIN_TIMEOUT:g} to {MAX_TIMEOUT:g}, like 10")
+    return timedelta(seconds=seconds)
+
+
+def whole(low: int, high: int) -> BeforeValidator:
+    def check(value: object) -> int:
+        if isinstance(value, bool) or not re.fullmatch(r"\d{1,9}", str(value), re.ASCII):
+            raise ValueError(f"is no whole number; give one from {low} to {high}")
+        if not low <= int(str(value)) <= high:
+            raise ValueError(f"is out of bounds; give a whole number from {low} to {high}")
+        return int(str(value))
+
+    return BeforeValidator(check)
+
+
+ApiUrl = Annotated[str, AfterValidator(check_api_url)]
+DatabaseUrl = Annotated[SecretStr, BeforeValidator(_texts(check_database_url))]
+BrokerUrl = Annotated[SecretStr, BeforeValidator(_texts(check_broker_url))]
+RateLimit = Annotated[str, AfterValidator(check_rate_limit)]
+Seconds = Annotated[timedelta, BeforeValidator(_seconds)]
+Directory = Annotated[Path, AfterValidator(check_directory)]
+ReadableFile = Annotated[Path, AfterValidator(check_readable_file)]
