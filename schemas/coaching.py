@@ -109,7 +109,9 @@ class QuotaRequest(Value):
     evaluation_period: EvaluationPeriod | None = None
 
     def body(self) -> dict[str, Any]:
-        return self.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"scorecard_template_name"})
+        """The wire's three fields alone: what a job carries besides is none of the remote's business."""
+        wire = {"usecase_name", "override_task_complete_config", "evaluation_period"}
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True, include=wire)
 
 
 class Quota(Message):
