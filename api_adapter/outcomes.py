@@ -6,9 +6,9 @@ Outcome
 ├── Refused       final for this request, with the remote's words (4xx)
 ├── Missing       404: the resource is not there (or, for an inferred operation, the operation)
 ├── Unsupported   405, 501: this remote does not have the operation
-├── Unauthorized  401, 403: the remote does not let us in
+├── Unauthorized  401, 403, 407: the remote does not let us in; ``renewed`` says that the next call has a new token
 ├── Throttled     429: certainly not done; wait
-├── Unavailable   certainly not done (or only a read): 503, connect, DNS, TLS, pool
+├── Unavailable   certainly not done, or safe to send again (a read, a delete): 503, connect, DNS, TLS, pool
 ├── Ambiguous     a write left and nothing certain came back: read before sending again
 └── NotSent       the permit was void before the request could leave
 """
@@ -33,12 +33,16 @@ class Operation(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """The facts of one request, for attempts, logs and metrics. ``status`` is None where no answer came."""
+    """The facts of one request, for attempts, logs and metrics. ``status`` is None where no answer came.
+
+    ``retry_after`` is the wait the answer asked for, whatever its status: the fleet's cooldown hangs on it.
+    """
 
     operation: Operation
     request_id: str
     status: int | None
     latency: timedelta
+    retry_after: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,7 @@ class Unsupported:
 class Unauthorized:
     exchange: Exchange
     message: str
+    renewed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
