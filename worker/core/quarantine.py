@@ -40,8 +40,8 @@ class Watch:
 
     failures: int = 0
 
-    def observe(self, outcomes: Iterable[Outcome[Any]]) -> Trip | None:
-        """Follow outcomes in their order; return the trip that they came to, if any."""
+    def observe(self, outcomes: Iterable[Outcome[Any]], *, probing: bool = False) -> Trip | None:
+        """Follow outcomes in their order; return the trip that they came to, if any. One failed probe is enough."""
         trip = None
         for outcome in outcomes:
             match outcome:
@@ -49,7 +49,7 @@ class Watch:
                     trip = trip if renewed else Trip(f"not let in: {message}")
                 case Unavailable(message=message) | Ambiguous(message=message):
                     self.failures += 1
-                    if self.failures >= RUN_OF_FAILURES:
+                    if probing or self.failures >= RUN_OF_FAILURES:
                         trip = Trip(f"{self.failures} failures in a run; the last: {message}")
                 case Answered() | Mismatched() | Refused() | Missing() | Unsupported() | Throttled():
                     self.failures, trip = 0, None

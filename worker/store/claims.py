@@ -78,6 +78,11 @@ def give_back(session: Session, fences: Mapping[int, int]) -> None:
     _return_to_pending(session, fences, {"first_sent_at": case((never_sent, None), else_=jobs.c.first_sent_at)})
 
 
+def something_expired(session: Session) -> bool:
+    query = select(jobs.c.id).where(jobs.c.state == JobState.RUNNING, jobs.c.lease_until < database_now(session))
+    return session.execute(query.limit(1)).first() is not None
+
+
 def rescue(session: Session) -> list[int]:
     """Make jobs whose lease has run out due again; returns their ids.
 

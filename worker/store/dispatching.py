@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Select, func, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select, update
 from sqlmodel import Session
 
 from schemas.jobs import JobState
@@ -25,6 +25,13 @@ class Due:
     alone: list[int]
 
 
+def something_due(session: Session) -> bool:
+    """Whether any row could go to the broker now: the cheap question of an idle dispatcher."""
+    now = database_now(session)
+    due = select(jobs.c.id).where(jobs.c.state == JobState.PENDING, _unpublished_and_due(now)).limit(1)
+    return session.execute(due).first() is not None
+
+
 def take_due(session: Session, remote: str, lane: Lane, window: int) -> Due:
     """Mark due rows as published, oldest first, so that at most ``window`` of this remote and lane are out."""
     now = database_now(session)
@@ -33,8 +40,9 @@ def take_due(session: Session, remote: str, lane: Lane, window: int) -> Due:
         return Due([], [])
     due = (
         select(jobs.c.id)
-        .where(jobs.c.state == JobState.PENDING, jobs.c.remote == remote, jobs.c.lane == lane, jobs.c.due_at <= now)
-        .where(or_(jobs.c.published_until.is_(None), jobs.c.published_until <= now))
+        .where(
+            jobs.c.state == JobState.PENDING, jobs.c.remote == remote, jobs.c.lane == lane, _unpublished_and_due(now)
+        )
         .order_by(jobs.c.due_at, jobs.c.id)
         .limit(room)
     )
@@ -84,6 +92,10 @@ def unpublish_all(session: Session) -> int:
     return len(session.execute(statement, execution_options=_BULK).all())
 
 
+def _unpublished_and_due(now: datetime) -> ColumnElement[bool]:
+    return and_(jobs.c.due_at <= now, or_(jobs.c.published_until.is_(None), jobs.c.published_until <= now))
+
+
 def _published(session: Session, remote: str, lane: Lane) -> int:
     query = (
         select(func.count())
@@ -91,4 +103,5 @@ def _published(session: Session, remote: str, lane: Lane) -> int:
         .where(jobs.c.state == JobState.PENDING, jobs.c.published_until > database_now(session))
         .where(jobs.c.remote == remote, jobs.c.lane == lane)
     )
-    return session.execute(query).scalar_one()
+    published: int = session.execute(query).scalar_one()
+    return published

@@ -205,3 +205,12 @@ class Heartbeat(SQLModel, table=True):
     name: str = Field(primary_key=True)
     role: str
     seen_at: datetime = _instant(nullable=False)
+
+
+class Installation(SQLModel, table=True):
+    """One row. ``salt`` makes idempotency keys of two installations differ."""
+
+    __tablename__ = "installation"
+
+    id: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False), default=None)
+    salt: str

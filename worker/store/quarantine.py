@@ -5,10 +5,11 @@ from datetime import timedelta
 from sqlalchemy import delete, select, update
 from sqlmodel import Session, col
 
+from schemas.jobs import JobState
 from worker.core.quarantine import probe_pause
 from worker.store.engine import database_now
 from worker.store.models import Quarantine
-from worker.store.tables import quarantines
+from worker.store.tables import jobs, quarantines
 from worker.store.upsert import insert_missing
 
 PROBE_LASTS = timedelta(seconds=30)  # a probe that was lost with its worker is sent again after this
@@ -32,10 +33,15 @@ def put_aside(session: Session, remote: str, reason: str) -> bool:
 
 
 def release(session: Session, remote: str) -> bool:
-    """End a quarantine; True if there was one."""
+    """End a quarantine; True if there was one. Its jobs may go to the broker at once."""
     ended = session.execute(
         delete(quarantines).where(quarantines.c.remote == remote).returning(quarantines.c.remote),
         execution_options={"synchronize_session": False},
+    )
+    session.execute(
+        update(jobs)
+        .where(jobs.c.remote == remote, jobs.c.state == JobState.PENDING, jobs.c.published_until.is_not(None))
+        .values(published_until=None)
     )
     return bool(ended.all())
 

@@ -1,8 +1,9 @@
-"""A worker that lost its lease may still have written to the remote after somebody else: the newest wish is asserted again.
+"""A worker that lost its lease may have written after somebody else: the newest wish is asserted again.
 
 The repair is a job of its own: it reads the target, and sends the newest wish where the late write has replaced it.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 
 from sqlalchemy import insert, select
@@ -33,10 +34,14 @@ def repair(session: Session, late: Sequence[Record]) -> list[int]:
 
 
 def _assert_again(session: Session, late: Record, newest_id: int) -> int | None:
+    if newest_id == late.job.id:
+        return None  # whoever took it over sends the same wish
     pending = select(jobs.c.id).where(jobs.c.resource == late.job.resource, jobs.c.state == JobState.PENDING)
     if session.execute(pending).first():
         return None  # it is still to be sent, after the late write
     newest = session.execute(select(jobs).where(jobs.c.id == newest_id)).one()
+    if newest.state not in (JobState.SUCCEEDED, JobState.RUNNING):
+        return None  # nobody holds the remote to a wish that failed or was cancelled
     key = f"repair:{format_job_id(late.job.id)}:{late.job.fence}"
     if session.execute(select(jobs.c.id).where(jobs.c.request_key == key)).first():
         return None
@@ -61,6 +66,6 @@ def _assert_again(session: Session, late: Record, newest_id: int) -> int | None:
             "created_at": now,
         },
     )
-    batch_store.count(session, {batch.id: batch_store.Counter(rows=1, accepted=1)})
+    batch_store.count(session, {batch.id: Counter(rows=1, accepted=1)})
     batch_store.seal(session, repair_id >> ROW_BITS)
     return repair_id

@@ -1,0 +1,72 @@
+"""The Celery application. Why each setting is what it is: docs/explanation/celery.md."""
+
+from datetime import timedelta
+from typing import Any
+
+from celery import Celery
+from kombu import Exchange, Queue
+
+from schemas.lanes import Lane
+
+TASK = "coachsync.run_chunk"
+HARD_LIMIT = timedelta(seconds=90)
+VISIBILITY = timedelta(seconds=300)  # well above twice the hard limit: nothing extends it once a message is taken
+
+# The default exchange routes by the queue's name; a named one needs a binding that a flush of the broker deletes.
+_DIRECT = Exchange("", type="direct")
+
+
+def queue_name(lane: Lane) -> str:
+    return f"coachsync.{lane}"
+
+
+def make_app(broker_url: str, *, key_prefix: str = "coachsync:") -> Celery:
+    """The application on one broker. ``key_prefix`` keeps its keys apart from others' on a shared server."""
+    app = Celery("coachsync", broker=broker_url, include=["worker.tasks"], set_as_current=False)
+    app.conf.update(_SETTINGS)
+    app.conf.task_queues = [
+        Queue(queue_name(lane), exchange=_DIRECT, routing_key=queue_name(lane))
+        for lane in (Lane.INTERACTIVE, Lane.BULK)
+    ]
+    app.conf.broker_transport_options = _TRANSPORT | {"global_keyprefix": key_prefix}
+    return app
+
+
+_SETTINGS: dict[str, Any] = {
+    "accept_content": ["json"],
+    "task_serializer": "json",
+    "result_serializer": "json",
+    "result_backend": None,
+    "task_ignore_result": True,
+    "task_store_errors_even_if_ignored": False,
+    "task_acks_late": True,
+    "task_reject_on_worker_lost": True,
+    "task_acks_on_failure": True,
+    "task_acks_on_timeout": False,
+    "task_time_limit": HARD_LIMIT.total_seconds(),
+    "task_default_queue": queue_name(Lane.BULK),
+    "task_create_missing_queues": False,
+    "worker_prefetch_multiplier": 1,
+    "worker_send_task_events": False,
+    "worker_hijack_root_logger": False,
+    "worker_cancel_long_running_tasks_on_connection_loss": True,
+    "worker_soft_shutdown_timeout": 20.0,
+    "worker_enable_soft_shutdown_on_idle": False,
+    "broker_connection_retry_on_startup": True,
+    "broker_connection_max_retries": None,
+    "task_publish_retry": False,
+    "enable_utc": True,
+    "timezone": "UTC",
+}
+
+_TRANSPORT: dict[str, Any] = {
+    "visibility_timeout": VISIBILITY.total_seconds(),
+    "unacked_restore_interval": 5,
+    "unacked_restore_throttle": 1,
+    "queue_order_strategy": "priority",
+    "socket_timeout": 10,
+    "socket_connect_timeout": 3,
+    "socket_keepalive": True,
+    "max_connections": 30,
+    "health_check_interval": 25,
+}

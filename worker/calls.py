@@ -1,0 +1,171 @@
+"""One claimed job's calls: which requests it takes, in which order, and what they come to. One permit a request."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, TypeVar, assert_never
+
+from api_adapter.client import CoachingClient
+from api_adapter.idempotency import idempotency_key
+from api_adapter.outcomes import Answered, Mismatched, Missing, NotSent, Outcome, Throttled, Unavailable
+from api_adapter.rate_limit.permits import Permit, Settled
+from schemas.coaching import Target, TargetWrite
+from schemas.ids import format_job_id
+from schemas.jobs import JobKind, QuotaRecalculation, TargetUpdate
+from worker.core.decisions import Decision, Effort, Fail, GiveBack, Retry, Succeed, decide
+from worker.core.resolution import (
+    AlreadyThere,
+    ChangedElsewhere,
+    Earlier,
+    OtherIdentity,
+    Send,
+    compose,
+    must_read,
+    resolve,
+)
+from worker.permit_pool import PermitPool
+from worker.store.claims import Claimed
+from worker.store.records import Record, Tried
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What a chunk lends to the calls of its jobs. Nothing is sent after ``deadline`` (the loop's time)."""
+
+    client: CoachingClient
+    permits: PermitPool
+    deadline: float
+    salt: str
+    trusts_keys: bool
+    now: Callable[[], datetime]
+    uniform: Callable[[], float]
+
+
+@dataclass(slots=True)
+class Calls:
+    """The calls of one job, as they happen."""
+
+    job: Claimed
+    means: Means
+    tried: list[Tried] = field(default_factory=list)
+    outcomes: list[Outcome[Any]] = field(default_factory=list)
+
+    async def run(self) -> Record:
+        """All the calls that the job takes now, and the decision they came to."""
+        if self.job.kind is JobKind.QUOTA_RECALCULATION:
+            wish = QuotaRecalculation.model_validate_json(self.job.wish)
+            return Record(self.job, await self._recalculate(wish), tuple(self.tried), wish)
+        return Record(self.job, await self._update(TargetUpdate.model_validate_json(self.job.wish)), tuple(self.tried))
+
+    async def _recalculate(self, wish: QuotaRecalculation) -> Decision:
+        outcome = await self._send(lambda permit: self.means.client.retrieve_quota(permit, wish, self._key()))
+        return self._decide(outcome, write=False)
+
+    async def _update(self, wish: TargetUpdate) -> Decision:
+        doubtful = self.job.read_first and not self.means.trusts_keys
+        if doubtful or must_read(wish, self.job.known):
+            return await self._read_then_write(wish)
+        return await self._write(compose(wish, self.job.known))
+
+    async def _read_then_write(self, wish: TargetUpdate) -> Decision:
+        outcome = await self._send(lambda permit: self.means.client.get_target(permit, wish.name))
+        match outcome:
+            case Answered(value=found):
+                return await self._resolve(wish, found)
+            case Missing(message=message):
+                return Fail("not_found", message)
+            case _:
+                return self._decide(outcome, write=False)
+
+    async def _resolve(self, wish: TargetUpdate, found: Target) -> Decision:
+        job = self.job
+        sent_before = job.first_sent_at if job.read_first else None
+        baseline = job.baseline if job.baseline is not None or not job.known else job.known.target
+        resolution = resolve(wish, found, Earlier(sent_before, baseline), forced=job.forced)
+        match resolution:
+            case AlreadyThere():
+                return Succeed("already_there", found)
+            case Send(write=write):
+                return await self._write(write)
+            case OtherIdentity(fields=fields):
+                return Fail("other_identity", f"the target there differs in {', '.join(fields)}; not sent", found)
+            case ChangedElsewhere(found=value):
+                message = f"somebody set {value:.9g} after our attempt to set {wish.target:.9g}; not overwritten"
+                return Fail("changed_elsewhere", message, found)
+            case _:
+                assert_never(resolution)
+
+    async def _write(self, write: TargetWrite) -> Decision:
+        outcome = await self._send(lambda permit: self.means.client.update_target(permit, write, self._key()))
+        return self._decide(outcome, write=True)
+
+    def _key(self) -> str:
+        return idempotency_key(format_job_id(self.job.id), salt=self.means.salt)
+
+    def _decide(self, outcome: Outcome[Any] | None, *, write: bool) -> Decision:
+        if outcome is None or isinstance(outcome, NotSent):
+            return self._stopped()
+        return decide(outcome, Effort(self.job.failures, write=write), self.means.uniform)
+
+    def _stopped(self) -> Decision:
+        """No permit came in time. What was read does not count; the job is due again."""
+        if not self.tried:
+            return GiveBack()
+        return Retry(timedelta(0), failure=False)
+
+    async def _send(self, call: Callable[[Permit], Awaitable[Outcome[T]]]) -> Outcome[T] | None:
+        while (permit := await self.means.permits.take(self.means.deadline)) is not None:
+            outcome = await self._with(permit, call)
+            if not isinstance(outcome, NotSent):
+                return outcome
+        return None
+
+    async def _with(self, permit: Permit, call: Callable[[Permit], Awaitable[Outcome[T]]]) -> Outcome[T]:
+        started_at = self.means.now()
+        try:
+            outcome = await call(permit)
+        except BaseException:
+            self.means.permits.settle(Settled(permit))  # it may have left
+            raise
+        self.means.permits.settle(_settled(permit, outcome))
+        if not isinstance(outcome, NotSent):
+            self.tried.append(_tried(outcome, started_at))
+            self.outcomes.append(outcome)
+        return outcome
+
+
+def _settled(permit: Permit, outcome: Outcome[Any]) -> Settled:
+    match outcome:
+        case NotSent():
+            return Settled(permit, sent=False)
+        case Throttled(retry_after=wait):
+            return Settled(permit, throttled=True, retry_after=wait)
+        case Unavailable(retry_after=timedelta() as wait):
+            return Settled(permit, throttled=True, retry_after=wait)
+        case _:
+            return Settled(permit)
+
+
+def _tried(outcome: Outcome[Any], started_at: datetime) -> Tried:
+    exchange = outcome.exchange
+    return Tried(
+        operation=exchange.operation,
+        started_at=started_at,
+        latency_ms=exchange.latency / timedelta(milliseconds=1),
+        status=exchange.status,
+        outcome=type(outcome).__name__.lower(),
+        message=_message(outcome),
+        request_id=exchange.request_id,
+    )
+
+
+def _message(outcome: Outcome[Any]) -> str | None:
+    match outcome:
+        case Answered() | NotSent():
+            return None
+        case Mismatched(differences=differences):
+            return "; ".join(f"{field}: asked {asked}, is {found}" for field, asked, found in differences)
+        case _:
+            return outcome.message

@@ -1,0 +1,92 @@
+"""The dispatcher brings due rows to the broker, a little at a time; and notices when the broker has lost them."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from celery import Celery
+from kombu.exceptions import OperationalError
+from redis import Redis, RedisError
+
+from api_adapter.rate_limit.policy import RateLimit, parse_rate_limit
+from schemas.lanes import Lane
+from worker.app import TASK, queue_name
+from worker.core.chunks import chunk_size, portions, window
+from worker.remotes import Remote
+from worker.store import quarantine
+from worker.store.dispatching import Due, something_due, take_due, take_probe, unpublish, unpublish_all
+from worker.store.engine import Database
+
+CANARY = "coachsync:broker-canary"
+LANES = (Lane.INTERACTIVE, Lane.BULK)
+BROKER_AWAY = (RedisError, OperationalError)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What one Celery message carries: job ids only."""
+
+    remote: str
+    lane: Lane
+    job_ids: list[int]
+    probe: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatcher:
+    """Safe to run anywhere and twice: rows are marked in the transaction that selects them."""
+
+    database: Database
+    app: Celery
+    redis: Redis
+    remotes: Sequence[Remote]
+
+    def run_once(self) -> int:
+        """Publish what is due and has room; returns the number of jobs. A broker that is away leaves all as it was."""
+        try:
+            self._notice_loss()
+            return sum(self._publish(self._collect(remote)) for remote in self.remotes) if self._something_due() else 0
+        except BROKER_AWAY:
+            return 0
+
+    def _notice_loss(self) -> None:
+        if self.redis.set(CANARY, "alive", nx=True):
+            with self.database.write() as session:
+                unpublish_all(session)
+
+    def _something_due(self) -> bool:
+        with self.database.read() as session:
+            return something_due(session)
+
+    def _collect(self, remote: Remote) -> list[Message]:
+        rate = slowest_rate(parse_rate_limit(remote.rate_limit))
+        with self.database.write() as session:
+            if not quarantine.find(session, remote.name):
+                due = [(lane, take_due(session, remote.name, lane, window(rate))) for lane in LANES]
+                return [message for lane, some in due for message in _messages(remote.name, lane, some, rate)]
+            if not quarantine.take_probe_turn(session, remote.name):
+                return []
+            probe = take_probe(session, remote.name)
+            return [Message(remote.name, Lane.INTERACTIVE, [job], probe=True) for job in probe.together + probe.alone]
+
+    def _publish(self, messages: list[Message]) -> int:
+        for done, message in enumerate(messages):
+            try:
+                self.app.send_task(TASK, kwargs=asdict(message), queue=queue_name(message.lane))
+            except BROKER_AWAY:
+                self._take_back(messages[done:])
+                raise
+        return sum(len(message.job_ids) for message in messages)
+
+    def _take_back(self, messages: list[Message]) -> None:
+        with self.database.write() as session:
+            unpublish(session, [job for message in messages for job in message.job_ids])
+
+
+def _messages(remote: str, lane: Lane, due: Due, rate: float) -> list[Message]:
+    chunks = portions(due.together, chunk_size(rate)) + portions(due.alone, 1)
+    return [Message(remote, lane, ids) for ids in chunks]
+
+
+def slowest_rate(limits: Sequence[RateLimit]) -> float:
+    """Requests per second that all limits together allow in the long run."""
+    return min(limit.limit / limit.window.total_seconds() for limit in limits)

@@ -1,0 +1,90 @@
+"""One remote made ready for a worker process: transport, authentication, client, limiter."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
+from typing import assert_never
+
+from redis.asyncio import Redis
+
+from api_adapter.auth import client_credentials, static
+from api_adapter.auth.authenticator import Authenticator
+from api_adapter.auth.redis_tokens import RedisTokenStore
+from api_adapter.client import CoachingClient
+from api_adapter.rate_limit.policy import Policy, parse_rate_limit
+from api_adapter.rate_limit.shared import SharedLimiter
+from api_adapter.transport import Timeouts, Transport
+from worker import credentials
+from worker.clock import new_id, utc_now
+from worker.core.quarantine import Watch
+from worker.core.retry_budget import RetryBudget
+from worker.executor import RemoteAccess
+from worker.remotes import Remote
+from worker.settings_values import Idempotency
+
+KEY_PREFIX = "coachsync:"
+CONNECT = timedelta(seconds=3)
+
+
+def policy_of(remote: Remote) -> Policy:
+    return Policy(limits=parse_rate_limit(remote.rate_limit), max_in_flight=remote.max_in_flight)
+
+
+def open_remote(
+    remote: Remote, redis: Redis, sent_lately: Callable[[str, timedelta], Awaitable[int]]
+) -> tuple[RemoteAccess, Transport]:
+    """``sent_lately`` bounds what was sent within a window, for a limiter that has lost its memory."""
+    total = remote.request_timeout.total_seconds()
+    timeouts = Timeouts(
+        connect=min(CONNECT.total_seconds(), total), acquire=total, read=total, write=total, total=total
+    )
+    transport = Transport(ca_bundle=remote.ca_bundle, max_connections=remote.max_in_flight, timeouts=timeouts)
+    client = CoachingClient(
+        base_url=remote.api_url,
+        transport=transport,
+        authenticator=_authenticator(remote, redis, transport),
+        new_request_id=new_id,
+        clock=utc_now,
+    )
+    access = RemoteAccess(
+        name=remote.name,
+        client=client,
+        limiter=limiter_of(remote, redis, sent_lately),
+        max_in_flight=remote.max_in_flight,
+        request_timeout=remote.request_timeout,
+        trusts_keys=remote.idempotency is Idempotency.HEADER,
+        watch=Watch(),
+        budget=RetryBudget(),
+    )
+    return access, transport
+
+
+def limiter_of(remote: Remote, redis: Redis, sent_lately: Callable[[str, timedelta], Awaitable[int]]) -> SharedLimiter:
+    policy = policy_of(remote)
+
+    async def seed() -> Mapping[timedelta, int]:
+        return {limit.window: await sent_lately(remote.name, limit.window) for limit in policy.limits}
+
+    lifetime = remote.request_timeout + CONNECT
+    return SharedLimiter(redis, remote.name, policy, prefix=KEY_PREFIX, seed=seed, permit_lifetime=lifetime)
+
+
+def _authenticator(remote: Remote, redis: Redis, transport: Transport) -> Authenticator:
+    match remote.credentials:
+        case credentials.NoCredentials():
+            return static.NoAuthentication()
+        case credentials.BearerToken(token=token):
+            return static.BearerToken(token)
+        case credentials.ApiKey(key=key):
+            return static.ApiKey(key)
+        case credentials.ClientCredentials(client_id=client_id, client_secret=secret, token_url=token_url):
+            key = f"{KEY_PREFIX}token:{remote.name}"
+            return client_credentials.ClientCredentials(
+                token_url=token_url,
+                client_id=client_id,
+                client_secret=secret,
+                transport=transport,
+                store=RedisTokenStore(redis, key=key, client_secret=secret, new_id=new_id),
+                clock=utc_now,
+            )
+        case other:
+            assert_never(other)

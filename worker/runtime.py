@@ -1,0 +1,123 @@
+"""The composition root: everything a process of ours is made of, from its settings.
+
+``Runtime`` is what all processes share; ``WorkerRuntime`` adds what sends: one event loop and one HTTP client per remote
+that live as long as the worker process.
+"""
+
+import asyncio
+import os
+import socket
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import cached_property
+
+from celery import Celery
+from redis import Redis
+from redis.asyncio import Redis as AsyncRedis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from api_adapter.transport import Transport
+from worker.app import make_app
+from worker.clock import uniform, utc_now
+from worker.executor import Chunk, Executor, RemoteAccess, Summary
+from worker.loops.dispatcher import Dispatcher
+from worker.remote_access import open_remote
+from worker.settings import Settings
+from worker.store.engine import Database
+from worker.store.history import installation_salt, most_sent_since
+
+REDIS_TIMEOUT = 5.0
+REDIS_CONNECT_TIMEOUT = 2.0
+
+
+@dataclass(frozen=True)
+class Runtime:
+    settings: Settings
+
+    @cached_property
+    def database(self) -> Database:
+        return Database(self.settings.database_url.get_secret_value())
+
+    @cached_property
+    def app(self) -> Celery:
+        return make_app(self.settings.broker_url.get_secret_value())
+
+    @cached_property
+    def redis(self) -> Redis:
+        return Redis.from_url(
+            self.settings.redis_url, socket_timeout=REDIS_TIMEOUT, socket_connect_timeout=REDIS_CONNECT_TIMEOUT
+        )
+
+    @cached_property
+    def dispatcher(self) -> Dispatcher:
+        return Dispatcher(self.database, self.app, self.redis, self.settings.all_remotes)
+
+    def close(self) -> None:
+        for name in ("redis", "app", "database"):
+            if part := self.__dict__.get(name):
+                part.close()
+
+
+def process_name() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+@dataclass
+class WorkerRuntime:
+    """Lives in one Celery worker process. ``run_chunk`` is called from its main thread, one chunk at a time."""
+
+    runtime: Runtime
+    _runner: asyncio.Runner = field(default_factory=asyncio.Runner)
+    _remotes: dict[str, RemoteAccess] = field(default_factory=dict)
+    _transports: list[Transport] = field(default_factory=list)
+    _redis: AsyncRedis | None = None
+
+    @cached_property
+    def executor(self) -> Executor:
+        with self.runtime.database.read() as session:
+            salt = installation_salt(session)
+        return Executor(self.runtime.database, salt, process_name(), utc_now, uniform)
+
+    def run_chunk(self, chunk: Chunk) -> Summary:
+        """Raises ``KeyError`` for a remote that the settings no longer name: its jobs stay pending."""
+        return self._runner.run(self._run(chunk))
+
+    def close(self) -> None:
+        self._runner.run(self._close())
+        self._runner.close()
+        self.runtime.close()
+
+    async def _run(self, chunk: Chunk) -> Summary:
+        return await self.executor.run_chunk(chunk, self._remote(chunk.remote))
+
+    def _remote(self, name: str) -> RemoteAccess:
+        if name not in self._remotes:
+            remote = {remote.name: remote for remote in self.runtime.settings.all_remotes}[name]
+            access, transport = open_remote(remote, self._async_redis(), self._sent_lately)
+            self._remotes[name] = access
+            self._transports.append(transport)
+        return self._remotes[name]
+
+    def _async_redis(self) -> AsyncRedis:
+        if self._redis is None:
+            self._redis = AsyncRedis.from_url(
+                self.runtime.settings.redis_url,
+                socket_timeout=REDIS_TIMEOUT,
+                socket_connect_timeout=REDIS_CONNECT_TIMEOUT,
+                retry=Retry(NoBackoff(), 1),  # a second try meets a connection that the server had closed
+            )
+        return self._redis
+
+    async def _sent_lately(self, remote: str, window: timedelta) -> int:
+        def count() -> int:
+            with self.runtime.database.read() as session:
+                return most_sent_since(session, remote, window)
+
+        return await asyncio.to_thread(count)
+
+    async def _close(self) -> None:
+        for transport in self._transports:
+            await transport.aclose()
+        if self._redis:
+            await self._redis.aclose()

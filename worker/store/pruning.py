@@ -1,0 +1,53 @@
+"""What is old enough is deleted, a batch at a time, with all that hangs on it."""
+
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import delete, func, select
+from sqlmodel import Session
+
+from schemas.ids import ROW_BITS
+from worker.store.engine import database_now
+from worker.store.heartbeats import forget_old
+from worker.store.tables import attempts, batches, jobs, quota_answers, rejections
+
+AT_ONCE = 5_000
+_BULK: Any = {"synchronize_session": False}
+
+
+def prune(session: Session, keep: timedelta) -> int:
+    """Delete a portion of what ended before ``keep`` ago; returns the rows deleted, 0 when nothing is left.
+
+    Each resource's version, its known target and its newest quota stay: later ones are compared with them.
+    """
+    forget_old(session)
+    before = database_now(session) - keep
+    batch = session.execute(
+        select(batches.c.id).where(batches.c.completed_at < before).order_by(batches.c.id).limit(1)
+    ).scalar_one_or_none()
+    return _prune_quotas(session, before) + (_prune_batch(session, batch) if batch else 0)
+
+
+def _prune_batch(session: Session, batch: int) -> int:
+    """Its jobs in portions, each with its attempts; the batch itself with the last."""
+    low, high = batch << ROW_BITS, (batch + 1) << ROW_BITS
+    some = select(jobs.c.id).where(jobs.c.id >= low, jobs.c.id < high).order_by(jobs.c.id).limit(AT_ONCE)
+    ids = session.execute(some).scalars().all()
+    if ids:
+        session.execute(delete(attempts).where(attempts.c.job_id >= ids[0], attempts.c.job_id <= ids[-1]))
+        session.execute(delete(jobs).where(jobs.c.id >= ids[0], jobs.c.id <= ids[-1]), execution_options=_BULK)
+        return len(ids)
+    session.execute(delete(rejections).where(rejections.c.batch_id == batch))
+    session.execute(delete(batches).where(batches.c.id == batch), execution_options=_BULK)
+    return 1
+
+
+def _prune_quotas(session: Session, before: Any) -> int:
+    newest = select(func.max(quota_answers.c.id)).group_by(quota_answers.c.resource)
+    old = (
+        select(quota_answers.c.id)
+        .where(quota_answers.c.answered_at < before, quota_answers.c.id.not_in(newest))
+        .limit(AT_ONCE)
+    )
+    statement = delete(quota_answers).where(quota_answers.c.id.in_(old)).returning(quota_answers.c.id)
+    return len(session.execute(statement, execution_options=_BULK).all())

@@ -1,0 +1,56 @@
+"""What a batch's rows became when they were first accepted: for a key that is offered again."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import select
+from sqlmodel import Session
+
+from schemas.jobs import JobState
+from worker.core.acceptance import Fate, describe_difference
+from worker.store.tables import jobs, rejections
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """A row's first fate. ``wish_text`` is None for a row that was refused."""
+
+    fate: Fate
+    job_id: int | None = None
+    wish_text: str | None = None
+    field: str | None = None
+    reason: str | None = None
+    value: str | None = None
+
+
+def find(session: Session, ids: Sequence[int]) -> dict[int, Earlier]:
+    """The rows among ``ids`` that were accepted or refused before."""
+    accepted = select(
+        jobs.c.id, jobs.c.wish, jobs.c.result, jobs.c.state, jobs.c.superseded_by, jobs.c.created_at, jobs.c.finished_at
+    ).where(jobs.c.id.in_(ids))
+    refused = select(rejections).where(rejections.c.job_id.in_(ids))
+    found = {row.id: _accepted(row) for row in session.execute(accepted)}
+    found |= {
+        row.job_id: Earlier(Fate.REFUSED, field=row.field, reason=row.reason, value=row.value)
+        for row in session.execute(refused)
+    }
+    return found
+
+
+def difference(earlier: Earlier, wish_text: str | None) -> str:
+    """What a row says now that it did not say then, in words; empty where it says the same."""
+    if earlier.wish_text is None:
+        return ""  # it was refused with its reason, and still is: the same key never accepts it later
+    if wish_text is None:
+        return "was a wish then, cannot be read now"
+    return "" if earlier.wish_text == wish_text else describe_difference(earlier.wish_text, wish_text)
+
+
+def _accepted(row: Any) -> Earlier:
+    fate = Fate.QUEUED
+    if row.result in (Fate.UNCHANGED, Fate.REPEATED):
+        fate = Fate(row.result)
+    elif row.state == JobState.SUPERSEDED and row.finished_at == row.created_at:
+        fate = Fate.SUPERSEDED
+    return Earlier(fate, row.superseded_by if fate is Fate.REPEATED else row.id, row.wish)

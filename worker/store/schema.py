@@ -1,0 +1,45 @@
+"""The schema's version: upgrade the database, and say whether it is current."""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy.engine import Connection
+
+from worker.store.engine import Database
+
+_MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+def upgrade(database: Database) -> tuple[str | None, str]:
+    """Bring the schema to the newest version; returns the version before and after. Running it twice does nothing."""
+    with database.engine.connect() as connection:
+        before = _version(connection)
+    with database.engine.execution_options(coachsync_write=True).begin() as connection:
+        command.upgrade(_config(connection), "head")
+    return before, newest()
+
+
+def version(database: Database) -> str | None:
+    """The schema's version, None for a database without our tables."""
+    with database.engine.connect() as connection:
+        return _version(connection)
+
+
+def newest() -> str:
+    head = ScriptDirectory(str(_MIGRATIONS)).get_current_head()
+    assert head is not None  # noqa: S101 - the package ships its migrations
+    return head
+
+
+def _version(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def _config(connection: Connection) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS))
+    config.attributes["connection"] = connection
+    return config

@@ -1,0 +1,52 @@
+"""Celery's side: one task, and what a worker process opens and closes around it."""
+
+from typing import Any
+
+from celery import Task, shared_task
+from celery.signals import worker_process_init, worker_process_shutdown
+
+from schemas.lanes import Lane
+from worker import settings
+from worker.app import TASK
+from worker.executor import Chunk
+from worker.log import get_logger
+from worker.runtime import Runtime, WorkerRuntime
+
+_log = get_logger(__name__)
+_here: dict[str, WorkerRuntime] = {}
+
+
+def _runtime() -> WorkerRuntime:
+    if "runtime" not in _here:
+        _here["runtime"] = WorkerRuntime(Runtime(settings.from_environment()))
+    return _here["runtime"]
+
+
+@worker_process_init.connect
+def _open(**_: Any) -> None:
+    _here.clear()  # what a parent opened before the fork is the parent's
+
+
+@worker_process_shutdown.connect
+def _close(**_: Any) -> None:
+    if runtime := _here.pop("runtime", None):
+        runtime.close()
+
+
+@shared_task(bind=True, name=TASK)
+def run_chunk(self: Task, job_ids: list[int], remote: str, lane: str, *, probe: bool = False) -> None:
+    """Run one chunk; its redelivery under the same id takes its own leases back."""
+    chunk = Chunk(self.request.id, remote, Lane(lane), tuple(job_ids), probe)
+    summary = _runtime().run_chunk(chunk)
+    _log.info(
+        "chunk_done",
+        chunk=chunk.id,
+        remote=remote,
+        lane=lane,
+        jobs=len(job_ids),
+        claimed=summary.claimed,
+        recorded=summary.recorded,
+        given_back=summary.given_back,
+    )
+    if summary.tripped:
+        _log.error("remote_quarantined", remote=remote, reason=summary.tripped)
