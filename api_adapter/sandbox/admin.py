@@ -12,7 +12,6 @@ from api_adapter.sandbox.admin_bodies import LimitBody, RosterBody, SampleBody, 
 from api_adapter.sandbox.answers import Answer, json_answer
 from api_adapter.sandbox.api import Call, CoachingApi
 from api_adapter.sandbox.errors import OptionsError, SandboxError
-from api_adapter.sandbox.faults import Faults, parse_faults
 from api_adapter.sandbox.ledger import Arrival, Effect
 from api_adapter.sandbox.limit import describe
 from api_adapter.sandbox.seed import CUSTOMERS, sample_targets
@@ -64,9 +63,8 @@ def _requests(api: CoachingApi, _: Call) -> dict[str, Any]:
 
 
 def _set_faults(api: CoachingApi, call: Call) -> dict[str, Any]:
-    entries = parse_faults(call.body)
-    api.set_faults(Faults(entries, api.options.seed))
-    return {"faults": len(entries)}
+    api.script_faults(call.body)
+    return {"faults": len(api.faults.entries)}
 
 
 def _seed_targets(api: CoachingApi, call: Call) -> dict[str, Any]:
@@ -79,7 +77,7 @@ def _seed_targets(api: CoachingApi, call: Call) -> dict[str, Any]:
 
 
 def _set_limit(api: CoachingApi, call: Call) -> dict[str, Any]:
-    api.set_limit(check_body(LimitBody, _read(call)).rate_limit)
+    api.limit_rate(check_body(LimitBody, _read(call)).rate_limit)
     return {"windows": describe(api.limit.windows)}
 
 
@@ -90,7 +88,7 @@ def _set_roster(api: CoachingApi, call: Call) -> dict[str, Any]:
 
 
 def _change_settings(api: CoachingApi, call: Call) -> dict[str, Any]:
-    api.change(replace(api.options, **check_body(SettingsBody, _read(call)).changes()))
+    api.options = replace(api.options, **check_body(SettingsBody, _read(call)).changes())
     return {
         "idempotency": api.options.idempotency,
         "token_required": bool(api.options.token or api.options.client_id),
@@ -150,7 +148,7 @@ def _effect_json(effect: Effect) -> dict[str, Any]:
 def _arrival_json(arrival: Arrival) -> dict[str, Any]:
     return {
         "at": arrival.at,
-        "time": format_instant(arrival.wall),
+        "time": format_instant(arrival.time),
         "operation": arrival.operation,
         "name": arrival.name,
         "status": arrival.status,

@@ -2,18 +2,19 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import blake2b
 from math import ceil
+from typing import Any
 
 from api_adapter.sandbox.answers import Answer, Cut, json_answer, refusal_answer, wrong_method_answer
 from api_adapter.sandbox.authentication import TOKEN_PATH, IssuedTokens, check_authorization, check_client
 from api_adapter.sandbox.cooldown import Cooldown, announced_wait
 from api_adapter.sandbox.disguises import disguise, omit_defaults
 from api_adapter.sandbox.errors import Refusal
-from api_adapter.sandbox.faults import Fault, Faults, parse_faults
+from api_adapter.sandbox.faults import Fault, Faults, Kind, parse_faults
 from api_adapter.sandbox.idempotency import REPLAYED, IdempotencyMode, Records, parse_key
 from api_adapter.sandbox.ledger import Arrival, Effect, Ledger
 from api_adapter.sandbox.limit import Limit, parse_windows
@@ -64,38 +65,36 @@ class CoachingApi:
         self.ledger = Ledger(Cooldown(options.cooldown_grace))
         self.records = Records()
         self.tokens = IssuedTokens(self._draw_token, options.token_lifetime.total_seconds())
-        self.set_faults(Faults(parse_faults(options.faults), options.seed))
-        self.set_limit(options.rate_limit)
+        self.script_faults(options.faults)
+        self.limit_rate(options.rate_limit)
 
-    def set_faults(self, faults: Faults) -> None:
-        self.faults = faults
+    def script_faults(self, script: str | bytes | Sequence[Any]) -> None:
+        """Replace the script, counts and all. Raises ``FaultScriptError`` and leaves the old one where it is wrong."""
+        self.faults = Faults(parse_faults(script), self.options.seed)
 
-    def set_limit(self, rate_limit: str) -> None:
+    def limit_rate(self, rate_limit: str) -> None:
         self.limit = Limit(parse_windows(rate_limit))
-
-    def change(self, options: SandboxOptions) -> None:
-        self.options = options
 
     async def answer(self, call: Call) -> Answer | Cut:
         fault = self.faults.next(call.method, call.path)
         if call.path == TOKEN_PATH:
             return await _faulted(fault, None, lambda delay: self._issue_token(call, delay))
-        route = find_route(call.method, call.path)
-        arrival = self._arrive(call, route, fault)
-        request = Request(route.operation, route.name, call.query, call.body) if isinstance(route, Route) else None
-        answer = await _faulted(fault, request, lambda delay: self._work(call, route, arrival, delay))
+        addressed = _addressed(call)
+        request = addressed if isinstance(addressed, Request) else None
+        arrival = self._arrive(call, request, fault)
+        answer = await _faulted(fault, request, lambda delay: self._work(call, addressed, arrival.at, delay))
         if isinstance(answer, Answer):
             arrival.status = answer.status
             self._note_cooldown(answer)
         return answer
 
-    def _arrive(self, call: Call, route: Route | WrongMethod | None, fault: Fault | None) -> Arrival:
+    def _arrive(self, call: Call, request: Request | None, fault: Fault | None) -> Arrival:
         now = self._monotonic()
         arrival = Arrival(
             at=now,
-            wall=self._clock(),
-            operation=route.operation if isinstance(route, Route) else None,
-            name=route.name if isinstance(route, Route) else call.path,
+            time=self._clock(),
+            operation=request.operation if request else None,
+            name=request.name if request else call.path,
             key=call.idempotency_key,
             request_id=call.request_id,
             in_cooldown=self.ledger.cooldown.forbids(now),
@@ -109,15 +108,12 @@ class CoachingApi:
         if wait is not None:
             self.ledger.cooldown.announce(self._monotonic(), wait)
 
-    async def _work(self, call: Call, route: Route | WrongMethod | None, arrival: Arrival, delay: float) -> Answer:
-        if route is None:
-            return refusal_answer(Refusal(404, "Not Found"))
-        if isinstance(route, WrongMethod):
-            return wrong_method_answer(call.method, route.allowed)
-        request = Request(route.operation, route.name, call.query, call.body)
+    async def _work(self, call: Call, addressed: Request | Answer, arrived: float, delay: float) -> Answer:
+        if isinstance(addressed, Answer):
+            return addressed
         try:
-            self._admit(call, arrival.at)
-            answer = await self._once(call, request, delay)
+            self._admit(call, arrived)
+            answer = await self._once(call, addressed, delay)
         except Refusal as refusal:
             return refusal_answer(refusal)
         return omit_defaults(answer) if self.options.omit_defaults else answer
@@ -150,15 +146,16 @@ class CoachingApi:
 
     async def _perform(self, call: Call, request: Request, delay: float) -> tuple[Answer, Effect | None]:
         await _wait(delay + self.options.latency.total_seconds())
-        done = perform(request, self.state, self._clock())
-        effect = self._record(done.change, call) if done.change else None
+        now = self._clock()
+        done = perform(request, self.state, now)
+        effect = self._record(done.change, call, now) if done.change else None
         return json_answer(done.answer), effect
 
-    def _record(self, change: Change, call: Call) -> Effect:
+    def _record(self, change: Change, call: Call, now: datetime) -> Effect:
         effect = Effect(
             sequence=len(self.ledger.effects) + 1,
             at=self._monotonic(),
-            time=self._clock(),
+            time=now,
             name=change.name,
             old=change.old,
             new=change.new,
@@ -180,13 +177,24 @@ class CoachingApi:
         return json_answer(self.tokens.issue(self._monotonic()))
 
 
+def _addressed(call: Call) -> Request | Answer:
+    """What the call asks for; where no operation lives there, the gateway's answer to that."""
+    match find_route(call.method, call.path):
+        case Route(operation, name):
+            return Request(operation, name, call.query, call.body)
+        case WrongMethod(allowed):
+            return wrong_method_answer(call.method, allowed)
+        case None:
+            return refusal_answer(Refusal(404, "Not Found"))
+
+
 async def _faulted(
     fault: Fault | None, request: Request | None, work: Callable[[float], Awaitable[Answer]]
 ) -> Answer | Cut:
     """The work, with the fault in front of it or behind it. The fault's delay comes before the effect."""
     if fault is None:
         return await work(0.0)
-    delay = 0.0 if fault.kind == "slow_body" else fault.delay
+    delay = 0.0 if fault.kind is Kind.SLOW_BODY else fault.delay
     if fault.does_the_work:
         return disguise(fault, await work(delay), request)
     await _wait(delay)

@@ -15,7 +15,7 @@ class Arrival:
     """One request. ``at`` is monotonic seconds. ``status`` is None until answered, for ever where the line was cut."""
 
     at: float
-    wall: datetime
+    time: datetime
     operation: Operation | None
     name: str
     key: str
@@ -68,8 +68,10 @@ class Ledger:
         return by_target
 
     def counts(self) -> Counter[tuple[str, str]]:
-        """By operation and status; ``none`` is a request of no operation, ``cut`` an answer that never came."""
-        return Counter((str(arrival.operation or "none"), str(arrival.status or "cut")) for arrival in self.arrivals)
+        """By operation and status; ``none`` is no operation, ``unanswered`` a cut line or still in work."""
+        return Counter(
+            (str(arrival.operation or "none"), str(arrival.status or "unanswered")) for arrival in self.arrivals
+        )
 
     def most_in(self, window: timedelta) -> int:
         """The most requests that arrived in any sliding window of this length."""

@@ -35,7 +35,7 @@ def target_json(target: Target) -> dict[str, Any]:
         "target": json_float32(target.target),
         "usecaseName": target.usecase_name,
         "coachingPlanName": target.coaching_plan_name,
-        "createTime": format_instant(target.create_time),
+        "createTime": _format_cached(target.create_time),
         "updateTime": format_instant(target.update_time),
         "qaScore": json_float32(target.qa_score),
     }
@@ -47,6 +47,9 @@ def without_defaults(value: Any) -> Any:
         kept = {key: without_defaults(inner) for key, inner in value.items()}
         return {key: inner for key, inner in kept.items() if inner not in ("", 0, False, [])}
     return [without_defaults(inner) for inner in value] if isinstance(value, list) else value
+
+
+_format_cached = lru_cache(maxsize=4096)(format_instant)  # many targets were created in one go
 
 
 @lru_cache(maxsize=4096)
