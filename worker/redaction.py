@@ -22,17 +22,15 @@ def mask_url(url: str) -> str:
     Made for malformed ones too (a password with ``/`` or ``@`` in the clear): all between the scheme and the last ``@``
     goes, but a user name that certainly is one.
     """
-    shown = _SECRET_PARAMETER.sub(rf"\1{MASK}", url)
-    if "@" not in shown:
-        return shown
-    if "://" not in shown:
-        return f"{MASK}@{shown.rsplit('@', 1)[1]}"
-    return _USERINFO.sub(_masked_userinfo, shown, count=1)
+    if "@" in url and "://" not in url:
+        return f"{MASK}@{url.rsplit('@', 1)[1]}"
+    return _SECRET_PARAMETER.sub(rf"\1{MASK}", _USERINFO.sub(_masked_userinfo, url, count=1))
 
 
 def _masked_userinfo(match: re.Match[str]) -> str:
+    """A lone user is a name for PostgreSQL; elsewhere it may be a token."""
     scheme, userinfo = match.groups()
     user, colon, _ = userinfo.partition(":")
-    if not _USER.fullmatch(user):
+    if not _USER.fullmatch(user) or not (colon or scheme.startswith("postgres")):
         return f"{scheme}{MASK}@"
     return f"{scheme}{user}:{MASK}@" if colon else f"{scheme}{user}@"

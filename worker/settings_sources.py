@@ -103,7 +103,7 @@ def merge(*layers: Layer) -> dict[str, Given]:
 
 
 def from_overrides(overrides: Mapping[str, object], names: Names, problems: list[str]) -> Layer:
-    _refuse_unknown(overrides, names.in_environment, problems, "no setting has this name")
+    _refuse_unknown(overrides, names.in_environment, problems)
     return {
         key: Given(key, value, Origin(Source.GIVEN)) for key, value in overrides.items() if key in names.in_environment
     }
@@ -114,7 +114,7 @@ def from_variables(environ: Mapping[str, str], named: frozenset[str], names: Nam
     known = {f"{PREFIX}{key.upper()}": key for key in names.in_environment}
     ours = {name: text for name, text in environ.items() if name.startswith(PREFIX)}
     strangers = [name for name in ours if not (name in known or name in named or _is_another_programs(name))]
-    _refuse_unknown(strangers, {*known, CONFIG_VARIABLE}, problems, "no setting has this name")
+    _refuse_unknown(strangers, {*known, CONFIG_VARIABLE}, problems)
     problems.extend(
         f"{name} is empty; give it a value or unset it" for name in ours if name in known and not ours[name]
     )
@@ -193,9 +193,11 @@ def _is_another_programs(variable: str) -> bool:
     )
 
 
-def _refuse_unknown(given: Iterable[str], known: Iterable[str], problems: list[str], why: str) -> None:
+def _refuse_unknown(given: Iterable[str], known: Iterable[str], problems: list[str]) -> None:
     known = frozenset(known)
-    problems.extend(f"{name}: {why}{_suggestion(name, known)}" for name in given if name not in known)
+    problems.extend(
+        f"{name}: no setting has this name{_suggestion(name, known)}" for name in given if name not in known
+    )
 
 
 def _suggestion(name: str, known: frozenset[str]) -> str:
