@@ -63,7 +63,10 @@ class RowFate:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """Committed. ``fates`` counts rows; ``replayed`` says that the key had been used and nothing new was written."""
+    """Committed. ``fates`` counts rows; ``replayed`` says that the key had been used and nothing new was written.
+
+    ``row_fates`` holds each row's fate and job id, where the caller asked for them.
+    """
 
     batch_id: int
     rows: int
@@ -71,6 +74,7 @@ class Receipt:
     rejected: int
     fates: Counter[Fate] = field(default_factory=Counter)
     replayed: bool = False
+    row_fates: tuple[RowFate, ...] = ()
 
 
 class KeyConflict(Exception):  # noqa: N818 - the glossary's word

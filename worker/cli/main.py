@@ -1,0 +1,82 @@
+"""The ``coachsync`` command. Each group of commands is a module beside this one; this one catches what they raise."""
+
+import signal
+import sys
+from importlib import import_module
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+from kombu.exceptions import OperationalError as BrokerError
+from redis import RedisError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from worker.cli.output import ExitCode, Output
+from worker.intake.accept import KeyConflict
+from worker.intake.source import FileRefused
+from worker.settings_problems import SettingsError
+
+GROUPS = ("processes", "targets", "quotas", "jobs", "batches", "explain", "status", "configuration", "database")
+
+app = typer.Typer(
+    name="coachsync",
+    help="Keeps coaching targets and quotas true: durable, rate-limited, idempotent updates of a Coaching API.",
+    epilog="Exit codes: 0 done · 1 some work failed · 2 bad input, nothing written · 4 timed out · 130 interrupted",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"coachsync {version('coachsync')}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+def build() -> typer.Typer:
+    """The command with all its groups registered."""
+    for name in GROUPS:
+        import_module(f"worker.cli.{name}").register(app)
+    return app
+
+
+def main() -> None:
+    """Run, and turn what may happen to a user into one line and an exit code."""
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    output = Output()
+    try:
+        build()(standalone_mode=True)
+    except SettingsError as error:
+        for line in str(error).splitlines():
+            output.err.print(f"error: {line}", markup=False)
+        sys.exit(ExitCode.REFUSED)
+    except (FileRefused, KeyConflict) as error:
+        _end(output, str(error), ExitCode.REFUSED)
+    except DBAPIError as error:
+        _end(output, f"the database refused: {_first_line(error.orig or error)} (coachsync doctor says more)")
+    except SQLAlchemyError as error:
+        _end(output, f"the database cannot be used: {_first_line(error)} (coachsync doctor says more)")
+    except (RedisError, BrokerError) as error:
+        _end(output, f"the broker cannot be reached: {_first_line(error)} (coachsync doctor says more)")
+    except KeyboardInterrupt:
+        _end(output, "interrupted", ExitCode.INTERRUPTED)
+
+
+def _end(output: Output, message: str, code: ExitCode = ExitCode.SOME_FAILED) -> None:
+    output.err.print(f"error: {message}", markup=False)
+    sys.exit(code)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,0 +1,23 @@
+"""Options that several commands share, and the runtime that they run on."""
+
+from typing import Annotated
+
+import typer
+
+from worker import settings
+from worker.cli.output import Output
+from worker.runtime import Runtime
+from worker.store import schema
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
+Limit = Annotated[int, typer.Option("--limit", min=1, max=10_000, help="At most this many rows.")]
+
+
+def open_runtime(output: Output, *, migrated: bool = True) -> Runtime:
+    """The runtime of this command; where ``migrated``, a database that is not current ends it with the remedy."""
+    runtime = Runtime(settings.from_environment())
+    if migrated and (found := schema.version(runtime.database)) != schema.newest():
+        state = "has no tables yet" if found is None else f"is at version {found}, this program needs {schema.newest()}"
+        output.fail(f"the database {state}: run `coachsync db upgrade` (or `coachsync up`)")
+    return runtime

@@ -1,0 +1,100 @@
+"""What commands print: tables for people, JSON for programs, errors on stderr in one line. Nothing else prints."""
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import IntEnum
+from typing import Any, NoReturn
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from schemas.instants import format_instant
+
+
+class ExitCode(IntEnum):
+    DONE = 0
+    SOME_FAILED = 1
+    REFUSED = 2  # bad input or usage, nothing written
+    TIMED_OUT = 4
+    INTERRUPTED = 130
+
+
+@dataclass(frozen=True)
+class Output:
+    """One place to print to. ``as_json`` turns tables and records into JSON on stdout."""
+
+    as_json: bool = False
+    out: Console = field(default_factory=lambda: Console(highlight=False, soft_wrap=not sys.stdout.isatty()))
+    err: Console = field(default_factory=lambda: Console(stderr=True, highlight=False, soft_wrap=True))
+
+    def table(self, columns: Sequence[str], rows: Iterable[Mapping[str, Any]], *, empty: str) -> None:
+        """Rows by column name. As JSON: an array of objects with all that the rows hold."""
+        rows = list(rows)
+        if self.as_json:
+            self.json(rows)
+        elif rows:
+            self.out.print(_table(columns, rows))
+        else:
+            self.note(empty)
+
+    def record(self, values: Mapping[str, Any]) -> None:
+        """One thing, a line a field."""
+        if self.as_json:
+            self.json(values)
+            return
+        grid = Table.grid(padding=(0, 2))
+        for name, value in values.items():
+            grid.add_row(Text(name, style="bold"), Text(cell(value)))
+        self.out.print(grid)
+
+    def json(self, value: Any) -> None:
+        sys.stdout.write(json.dumps(value, default=_plain, ensure_ascii=False, indent=2) + "\n")
+
+    def say(self, sentence: str) -> None:
+        """For people only: silent under ``--json``."""
+        if not self.as_json:
+            self.out.print(Text(sentence))
+
+    def note(self, sentence: str) -> None:
+        """Beside the result, so on stderr."""
+        self.err.print(Text(sentence, style="dim"))
+
+    def fail(self, message: str, code: ExitCode = ExitCode.REFUSED) -> NoReturn:
+        """End the command with its reason, one line."""
+        self.err.print(Text.assemble(("error: ", "bold red"), message))
+        raise typer.Exit(code)
+
+
+def cell(value: Any) -> str:
+    match value:
+        case None:
+            return "-"
+        case bool():
+            return "yes" if value else "no"
+        case datetime():
+            return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+        case float():
+            return f"{value:.9g}"
+        case int():
+            return f"{value:,}"
+        case _:
+            return str(value)
+
+
+def _table(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in columns:
+        number = all(isinstance(row.get(name), int | float | None) for row in rows)
+        table.add_column(name.replace("_", " "), justify="right" if number else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell(row.get(name))) for name in columns))
+    return table
+
+
+def _plain(value: Any) -> Any:
+    return format_instant(value) if isinstance(value, datetime) else str(value)

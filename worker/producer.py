@@ -1,0 +1,94 @@
+"""The way in for Python producers.
+
+    from worker.producer import enqueue_target_updates
+
+    receipt = enqueue_target_updates([{"name": "customers/…/targets/t-1", "target": 82.5, …}], key="nightly-2026-01-31")
+
+When a call returns, everything accepted is committed. What was refused is in the receipt, row by row, with its reason.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from functools import cache
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from schemas.jobs import QuotaRecalculation, TargetUpdate
+from schemas.lanes import Lane
+from worker import settings
+from worker.intake.accept import KeyConflict, Offered, Receipt, RowFate, Unreadable, accept
+from worker.intake.row_errors import errors_of
+from worker.runtime import Runtime
+from worker.store.batches import NewBatch
+
+__all__ = ["KeyConflict", "Receipt", "enqueue_quota_recalculations", "enqueue_target_updates"]
+
+W = TypeVar("W", TargetUpdate, QuotaRecalculation)
+
+
+def enqueue_target_updates(  # noqa: PLR0913 - keyword-only: each says one thing of the batch
+    updates: Iterable[TargetUpdate | Mapping[str, Any]],
+    *,
+    key: str | None = None,
+    label: str | None = None,
+    lane: Lane = Lane.BULK,
+    force: bool = False,
+    runtime: Runtime | None = None,
+) -> Receipt:
+    """Accept target updates as one batch.
+
+    A mapping takes the API's field names in camelCase or snake_case. The same ``key`` with the same content returns the
+    first call's receipt; with other content it raises ``KeyConflict``. ``force`` sends what the remote already has.
+    ``runtime`` stands in for the one made from the environment. Raises ``SettingsError`` and the database's errors.
+    """
+    new = NewBatch("python", lane, label, key)
+    return _enqueue(TargetUpdate, updates, new, runtime or _runtime(), force=force)
+
+
+def enqueue_quota_recalculations(
+    recalculations: Iterable[QuotaRecalculation | Mapping[str, Any]],
+    *,
+    key: str | None = None,
+    label: str | None = None,
+    lane: Lane = Lane.BULK,
+    runtime: Runtime | None = None,
+) -> Receipt:
+    """Accept quota recalculations as one batch; all else as in ``enqueue_target_updates``."""
+    return _enqueue(QuotaRecalculation, recalculations, NewBatch("python", lane, label, key), runtime or _runtime())
+
+
+@cache
+def _runtime() -> Runtime:
+    return Runtime(settings.from_environment())
+
+
+def _enqueue(
+    kind: type[W], given: Iterable[W | Mapping[str, Any]], new: NewBatch, runtime: Runtime, *, force: bool = False
+) -> Receipt:
+    fates: list[RowFate] = []
+    rows = _rows(kind, given)
+    receipt = accept(
+        runtime.database, rows, new, runtime.settings.remote_for, forced=force, on_page=fates.extend
+    )
+    runtime.dispatcher.run_once()
+    return replace(receipt, row_fates=tuple(fates))
+
+
+def _rows(kind: type[W], given: Iterable[W | Mapping[str, Any]]) -> Iterator[Offered | Unreadable]:
+    for row, one in enumerate(given, start=1):
+        try:
+            yield Offered(row, row, one if isinstance(one, kind) else kind.model_validate(one))
+        except ValidationError as error:
+            yield _unreadable(row, error, one)
+
+
+def _unreadable(row: int, error: ValidationError, given: object) -> Unreadable:
+    errors = errors_of(error, given if isinstance(given, Mapping) else {})
+    return Unreadable(
+        row,
+        row,
+        field=", ".join(error.field for error in errors),
+        reason="; ".join(error.reason for error in errors),
+        value=", ".join(error.value for error in errors),
+    )
