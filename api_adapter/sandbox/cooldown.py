@@ -21,7 +21,7 @@ class Cooldown:
     def announce(self, now: float, wait: timedelta) -> None:
         self.announced += 1
         start, end = now + self.grace.total_seconds(), now + wait.total_seconds()
-        if self._waits and start <= self._waits[-1][1]:
+        if self._waits and start < self._waits[-1][1]:
             start, until = self._waits.pop()
             end = max(end, until)
         if start < end:
