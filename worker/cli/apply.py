@@ -1,0 +1,174 @@
+"""From a file to accepted jobs: what ``targets apply`` and ``quotas recalculate`` share."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from schemas.jobs import JobKind
+from worker.cli.output import ExitCode, Output
+from worker.cli.watch import watch_batch
+from worker.core.acceptance import Fate
+from worker.intake.accept import Offered, Receipt, RowFate, Unreadable, accept
+from worker.intake.readers import BadRow, GoodRow, Row, Tally, first_pass, read_wishes
+from worker.intake.rejected_file import RejectedFile, rejected_path
+from worker.intake.row_errors import FieldError
+from worker.intake.source import Source, source_for, spool
+from worker.runtime import Runtime
+from worker.store.batches import NewBatch
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the command line says of the file."""
+
+    file: str
+    kind: JobKind
+    new: NewBatch
+    strict: bool = False
+    forced: bool = False
+
+    @property
+    def source(self) -> Source:
+        return source_for(self.file, sys.stdin.buffer)
+
+
+def check_file(asked: Asked, output: Output) -> ExitCode:
+    """``--dry-run``: read everything, write nothing."""
+    with spool(asked.source) as source, _progress("reading", output):
+        tally = first_pass(source, asked.kind)
+    _show_tally(tally, output)
+    output.say(f"{tally.rows - tally.bad:,} rows would be accepted, {tally.bad:,} rejected. Nothing was written.")
+    if output.as_json:
+        output.json({"rows": tally.rows, "readable": tally.rows - tally.bad, "rejected": tally.bad})
+    return ExitCode.REFUSED if tally.bad and asked.strict else ExitCode.DONE
+
+
+def apply_file(asked: Asked, runtime: Runtime, output: Output) -> Receipt:
+    """Accept the file's rows; rejected ones go to ``FILE.rejected.csv``. With ``strict`` one bad row refuses all."""
+    given = asked.source
+    rejected = RejectedFile(rejected_path(given, Path.cwd()))
+    if not asked.strict:
+        rejected.check_writable()
+        return _accept(asked, read_wishes(given, asked.kind), rejected, runtime, output)
+    with spool(given) as source:
+        tally = first_pass(source, asked.kind)
+        if tally.bad:
+            _show_tally(tally, output)
+            output.fail(f"{asked.file}: {tally.bad:,} of {tally.rows:,} rows are wrong; nothing was written (--strict)")
+        return _accept(asked, read_wishes(source, asked.kind, tally.seen), rejected, runtime, output)
+
+
+@dataclass(frozen=True, slots=True)
+class Watching:
+    wait: bool
+    timeout: float | None
+
+
+def conclude(receipt: Receipt, asked: Asked, runtime: Runtime, output: Output, watching: Watching) -> ExitCode:
+    """Bring the jobs to the broker, say what became of the rows, and watch the batch if that was asked for."""
+    runtime.dispatcher.run_once()
+    _show_receipt(receipt, asked, output)
+    refused = ExitCode.SOME_FAILED if receipt.rejected else ExitCode.DONE
+    if watching.wait:
+        return watch_batch(runtime, receipt.batch_id, watching.timeout, output) or refused
+    if output.as_json:
+        output.json(_receipt_record(receipt, asked))
+    output.say(f"Watch it: coachsync batches wait {receipt.batch_id}")
+    return refused
+
+
+def _show_receipt(receipt: Receipt, asked: Asked, output: Output) -> None:
+    fates = receipt.fates
+    if receipt.replayed:
+        output.say(f"Batch {receipt.batch_id} was accepted before with this key: nothing new was written.")
+    output.say(
+        f"Batch {receipt.batch_id}: {receipt.rows:,} rows,"
+        f" {receipt.accepted:,} accepted, {receipt.rejected:,} rejected."
+    )
+    output.say(
+        f"  {fates[Fate.QUEUED]:,} queued · {fates[Fate.SUPERSEDED]:,} superseded by a newer wish"
+        f" · {fates[Fate.UNCHANGED]:,} unchanged · {fates[Fate.REPEATED]:,} repeated"
+    )
+    if receipt.rejected:
+        output.say(f"  The rejected rows and their reasons: {rejected_path(asked.source, Path.cwd())}")
+
+
+def _receipt_record(receipt: Receipt, asked: Asked) -> dict[str, Any]:
+    rejected = str(rejected_path(asked.source, Path.cwd())) if receipt.rejected else None
+    return {
+        "batch": receipt.batch_id,
+        "rows": receipt.rows,
+        "accepted": receipt.accepted,
+        "rejected": receipt.rejected,
+        "fates": {str(fate): receipt.fates[fate] for fate in Fate},
+        "replayed": receipt.replayed,
+        "rejectedFile": rejected,
+    }
+
+
+def _accept(asked: Asked, rows: Iterator[Row], rejected: RejectedFile, runtime: Runtime, output: Output) -> Receipt:
+    with rejected, _progress("accepting", output) as progress:
+        task = progress.add_task("accepting", total=None)
+        door = _Door(rejected)
+
+        def on_page(fates: list[RowFate]) -> None:
+            progress.advance(task, len(fates))
+            door.note_refusals(fates)
+
+        return accept(
+            runtime.database,
+            map(door.offer, rows),
+            asked.new,
+            runtime.settings.remote_for,
+            forced=asked.forced,
+            on_page=on_page,
+        )
+
+
+class _Door:
+    """Turns rows of the file into offers, and writes down those that are refused, by the reader or at acceptance."""
+
+    def __init__(self, rejected: RejectedFile) -> None:
+        self._rejected = rejected
+        self._written: set[int] = set()
+
+    def offer(self, row: Row) -> Offered | Unreadable:
+        if isinstance(row, GoodRow):
+            return Offered(row.row, row.line, row.wish)
+        self._rejected.write(row)
+        self._written.add(row.row)
+        fields = ", ".join(error.field for error in row.errors)
+        reasons = "; ".join(error.reason for error in row.errors)
+        return Unreadable(row.row, row.line, fields, reasons, row.raw)
+
+    def note_refusals(self, fates: list[RowFate]) -> None:
+        for fate in fates:
+            if fate.fate is Fate.REFUSED and fate.row not in self._written:
+                error = FieldError(fate.field or "", fate.reason or "", fate.value or "")
+                self._rejected.write(BadRow(fate.row, fate.line, (error,), ""))
+        self._written.clear()
+
+
+def _show_tally(tally: Tally, output: Output) -> None:
+    for bad in tally.first_errors:
+        for error in bad.errors:
+            output.note(f"line {bad.line}: {error.field or 'row'}: {error.reason}")
+    if tally.bad > len(tally.first_errors):
+        output.note(f"and {tally.bad - len(tally.first_errors):,} more rows")
+
+
+def _progress(what: str, output: Output) -> AbstractContextManager[Progress]:
+    return Progress(
+        SpinnerColumn(),
+        TextColumn(what),
+        TextColumn("{task.completed:,.0f} rows"),
+        TimeElapsedColumn(),
+        console=output.err,
+        transient=True,
+        disable=not output.err.is_terminal,
+    )

@@ -1,0 +1,127 @@
+"""The commands that are processes: worker, loops, sandbox."""
+
+import os
+import signal
+import threading
+import time
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from api_adapter.sandbox.errors import SandboxError
+from api_adapter.sandbox.idempotency import IdempotencyMode
+from api_adapter.sandbox.options import DEFAULT_TARGETS, SandboxOptions
+from api_adapter.sandbox.server import run as run_sandbox
+from worker.cli.options import open_runtime
+from worker.cli.output import ExitCode, Output
+from worker.log import configure_logging
+from worker.loops.heart import Heart
+from worker.loops.pruner import Pruner
+from worker.loops.rescuer import Rescuer
+from worker.loops.runner import Scheduled, run_loops
+from worker.runtime import Runtime, process_name
+
+
+def register(root: typer.Typer) -> None:
+    root.command()(worker)
+    root.command()(loops)
+    root.command()(sandbox)
+
+
+def worker(
+    concurrency: Annotated[int, typer.Option("--concurrency", "-c", min=1, max=64, help="Worker processes.")] = 2,
+) -> None:
+    """Run a Celery worker on this machine, in the foreground; any number may run, on any number of machines.
+
+    SIGTERM or Ctrl-C finishes what is in flight, gives back the rest and stops.
+    """
+    output = Output()
+    runtime = open_runtime(output)
+    settings = runtime.settings
+    configure_logging(settings)
+    runtime.close()
+    os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")  # noqa: TID251 - Celery reads it: TERM gives chunks time to end
+    arguments = [
+        "worker",
+        "--concurrency",
+        str(concurrency),
+        "--pool",
+        "prefork",
+        "--without-gossip",
+        "--without-mingle",
+    ]
+    runtime.app.worker_main([*arguments, "--loglevel", settings.log_level, "--hostname", f"coachsync-{os.getpid()}@%h"])
+
+
+def loops() -> None:
+    """Run the dispatcher, the rescuer and the pruner, in the foreground. Two may run: the work is done once.
+
+    SIGTERM or Ctrl-C stops them within a round.
+    """
+    runtime = open_runtime(Output())
+    configure_logging(runtime.settings)
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    run_loops(_scheduled(runtime), stop, time.monotonic)
+    runtime.close()
+
+
+def _scheduled(runtime: Runtime) -> list[Scheduled]:
+    database = runtime.database
+    keep = timedelta(days=runtime.settings.retention_days)
+    second = timedelta(seconds=1)
+    return [
+        Scheduled("dispatcher", runtime.dispatcher, second / 10, second / 2),
+        Scheduled("rescuer", Rescuer(database), second, second * 2),
+        Scheduled("heart", Heart(database, process_name(), "loops"), second * 10, second * 10),
+        Scheduled("pruner", Pruner(database, keep), second, second * 600),
+    ]
+
+
+def sandbox(
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes any free one.")] = 8081,
+    host: Annotated[str, typer.Option("--host", help="A loopback address.")] = "127.0.0.1",
+    faults: Annotated[Path | None, typer.Option("--faults", help="A fault script (JSON).", metavar="FILE")] = None,
+    targets: Annotated[
+        int, typer.Option("--targets", min=0, max=1_000_000, help="Targets for each customer.")
+    ] = DEFAULT_TARGETS,
+    rate_limit: Annotated[str, typer.Option("--rate-limit", help='Answer 429 above it, like "200/second".')] = "",
+    idempotency: Annotated[
+        IdempotencyMode, typer.Option("--idempotency", help="Whether Idempotency-Key is honoured.")
+    ] = IdempotencyMode.OFF,
+    latency: Annotated[float, typer.Option("--latency", min=0, max=60, help="Seconds added to each answer.")] = 0.0,
+    seed: Annotated[int, typer.Option("--seed", help="Of faults with a probability.")] = 0,
+    token: Annotated[
+        str,
+        typer.Option("--token", envvar="COACHSYNC_SANDBOX_TOKEN", help="Let nobody in without it.", show_default=False),
+    ] = "",
+) -> None:
+    """Run a local Coaching API: both operations and the target reads, with its own limit and scripted faults.
+
+    What it is given it keeps in memory; what it did is told under /_sandbox/. It listens on this machine only.
+
+    Example: coachsync sandbox --port 8081 --rate-limit 200/second
+    """
+    output = Output()
+    try:
+        script = faults.read_bytes() if faults else b""
+    except OSError as error:
+        output.fail(f"--faults: {faults}: {error.strerror}")
+    options = SandboxOptions(
+        targets=targets,
+        rate_limit=rate_limit,
+        faults=script or (),
+        seed=seed,
+        idempotency=idempotency,
+        token=token,
+        latency=timedelta(seconds=latency),
+    )
+    try:
+        run_sandbox(host, port, options, on_ready=lambda url: output.say(f"The sandbox Coaching API listens on {url}"))
+    except SandboxError as error:
+        output.fail(str(error))
+    except OSError as error:
+        output.fail(f"{host}:{port} cannot be listened on: {error.strerror}", ExitCode.REFUSED)
