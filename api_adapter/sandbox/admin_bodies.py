@@ -1,6 +1,6 @@
 """What the admin operations take, checked."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
@@ -10,7 +10,7 @@ from api_adapter.sandbox.idempotency import IdempotencyMode
 from api_adapter.sandbox.quota import Agent
 from api_adapter.sandbox.target_fields import fields_from_body
 from api_adapter.sandbox.targets import Target
-from schemas.instants import Instant
+from schemas.instants import Instant, parse_instant
 from schemas.names import TARGET, ProfileName
 
 T = TypeVar("T")
@@ -61,11 +61,6 @@ class RosterBody(_Body):
         return tuple(Agent(**dict(agent)) for agent in self.agents)
 
 
-class _SeededTimes(BaseModel):
-    create_time: Instant | None = Field(default=None, alias="createTime")
-    update_time: Instant | None = Field(default=None, alias="updateTime")
-
-
 def check_body(kind: type[T], value: Any) -> T:
     try:
         return TypeAdapter(kind).validate_python(value)
@@ -83,7 +78,7 @@ def seeded_targets(bodies: list[Any], default: Target) -> list[Target]:
 def _seeded(body: Any, default: Target, number: int) -> Target:
     try:
         fields = fields_from_body(body)
-        times = _SeededTimes.model_validate(body)
+        created, updated = _time(body.get("createTime")), _time(body.get("updateTime"))
         name = TARGET.check(body.get("name") or "")
     except (Refusal, ValueError, AttributeError) as error:
         raise SeedError(f"target {number}: {error}") from None
@@ -95,6 +90,11 @@ def _seeded(body: Any, default: Target, number: int) -> Target:
         criterion_or_chapter_id=fields.criterion_or_chapter_id,
         coaching_plan_name=fields.coaching_plan_name,
         qa_score=fields.qa_score or 0.0,
-        create_time=times.create_time or default.create_time,
-        update_time=times.update_time or default.update_time,
+        create_time=created or default.create_time,
+        update_time=updated or default.update_time,
     )
+
+
+def _time(value: object) -> datetime | None:
+    time = None if value is None else parse_instant(value)
+    return time if isinstance(time, datetime) else None

@@ -90,3 +90,6 @@ class Refusal(Exception):  # noqa: N818 - it is an answer of the API, not an err
     message: str
     code: Code | None = None
     headers: tuple[tuple[str, str], ...] = ()
+
+    def __str__(self) -> str:
+        return self.message

@@ -28,7 +28,9 @@ def read_config(body: Mapping[str, Any]) -> TaskCompleteConfig | None:
         return None
     if not isinstance(config, dict):
         raise Refusal(400, f"{where}: an object is expected")
-    entries = config.get("overriddenAgents") or []
+    entries = config.get("overriddenAgents")
+    if entries is None:
+        entries = []
     if not isinstance(entries, list):
         raise Refusal(400, f"{where}.overriddenAgents: a list is expected")
     overrides = tuple(_override(entry, f"{where}.overriddenAgents[{at}]") for at, entry in enumerate(entries))
@@ -62,7 +64,7 @@ def _count(message: Mapping[str, Any], where: str) -> int:
     try:
         value = int32_from_json(0 if given is None else given)
     except ValueError:
-        value = given
+        value = None
     if not isinstance(value, int) or not 0 <= value <= INT32_MAX:
         raise Refusal(400, f"{where}.{_COUNT}: {str(given)[:40]} is no count")
     return value
