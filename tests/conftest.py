@@ -1,3 +1,8 @@
 """What every test can ask for: real services, started when first asked for and ended with the run."""
 
-pytest_plugins = ("tests.services.sockets", "tests.services.valkey", "tests.services.postgres")
+pytest_plugins = (
+    "tests.services.sockets",
+    "tests.services.valkey",
+    "tests.services.postgres",
+    "tests.services.limiters",
+)

@@ -26,12 +26,18 @@ class Permit:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """One permit's end. ``sent=False`` gives it back unused. ``throttled`` says the remote answered 429 (or 503 with a wait)."""
+    """One permit's end. ``sent=False`` gives it back unused.
+
+    ``throttled`` says the remote answered 429 (or 503 with a wait). ``ended`` is ``time.monotonic()`` of this process
+    when the answer came; without it the moment counts at which the settlement is handed in, and each millisecond
+    between costs the fleet as much of its rate.
+    """
 
     permit: Permit
     sent: bool = True
     throttled: bool = False
     retry_after: timedelta | None = None
+    ended: float | None = None
 
 
 class Why(StrEnum):
@@ -49,7 +55,7 @@ class Why(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """``permits`` may be sent now; where fewer than wanted, ``retry_in`` is the earliest time at which asking again makes sense."""
+    """``permits`` may be sent now. Where fewer than wanted, asking again makes sense no sooner than ``retry_in``."""
 
     permits: tuple[Permit, ...] = ()
     retry_in: timedelta = timedelta(0)
@@ -76,13 +82,13 @@ class Usage:
 
 
 class RateLimiter(Protocol):
-    """One remote's limiter. Shared by the fleet (Redis) or held in this process (the twin): one contract, one test suite."""
+    """One remote's limiter. Shared by the fleet (Redis) or held in this process (the twin): one contract, one suite."""
 
     async def exchange(self, lane: Lane, want: int, settled: Sequence[Settled] = ()) -> Grant:
         """Settle what has ended and ask for up to ``want`` permits (0: only settle), in one round trip.
 
-        Never raises for a limiter that is away: the answer is an empty grant with ``Why.AWAY`` (fail closed). What could
-        not be settled is kept by the caller's limiter object and sent with the next exchange.
+        Never raises for a limiter that is away: the answer is an empty grant with ``Why.AWAY`` (fail closed). What
+        could not be settled is kept by the limiter object and sent with the next exchange.
         """
         ...
 

@@ -1,0 +1,408 @@
+"""What any limiter promises, claimed of the twin and of the one on Redis alike."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+
+import pytest
+
+from api_adapter.rate_limit.permits import Permit, RateLimiter, Settled, Usage, Why
+from api_adapter.rate_limit.policy import Policy, RateLimit
+from schemas.lanes import Lane
+from tests.services.limiters import Bench
+
+SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
+COLD = 2.1  # a forgotten short window is waited for: a permit's time to be used, and the window
+
+
+def policy(*limits: tuple[int, timedelta], in_flight: int = 1000, reserve: float = 0.0) -> Policy:
+    return Policy(tuple(RateLimit(*limit) for limit in limits), in_flight, interactive_reserve=reserve)
+
+
+def warm(bench: Bench, given: Policy) -> RateLimiter:
+    """A limiter whose short windows are known, that has idled long enough to grant a burst."""
+
+    async def nothing_sent() -> Mapping[timedelta, int]:
+        return {limit.window: 0 for limit in given.limits}
+
+    limiter = bench.limiter(given, seed=nothing_sent)
+    bench.settle(limiter)
+    bench.advance(COLD)
+    return limiter
+
+
+def drain(
+    bench: Bench, limiter: RateLimiter, seconds: float, *, lane: Lane = Lane.BULK, want: int = 1000
+) -> list[Permit]:
+    """Ask, settle at once, and come back when told to, for so many seconds."""
+    granted: list[Permit] = []
+    settled: list[Settled] = []
+    end = bench.clock.now + seconds
+    while bench.clock.now < end:
+        grant = bench.ask(limiter, want, settled, lane=lane)
+        granted += grant.permits
+        settled = [Settled(permit) for permit in grant.permits]
+        bench.advance(min(grant.retry_in.total_seconds() or 0.01, end - bench.clock.now) or 0.001)
+    bench.settle(limiter, *settled)
+    return granted
+
+
+def in_use(usage: Usage) -> list[int]:
+    return [window.used for window in usage.windows]
+
+
+# windows
+
+
+def test_work_that_waits_uses_the_whole_limit_and_no_more(bench: Bench) -> None:
+    limiter = warm(bench, policy((100, SECOND)))
+    drain(bench, limiter, 2)
+    assert 490 <= len(drain(bench, limiter, 5)) <= 500
+
+
+def test_the_longer_window_holds_when_the_shorter_has_room(bench: Bench) -> None:
+    limiter = warm(bench, policy((20, SECOND), (50, MINUTE)))
+    assert len(drain(bench, limiter, 30)) == 50
+    refused = bench.ask(limiter, 1)
+    assert refused.why is Why.WINDOW
+    assert 20 < refused.retry_in.total_seconds() < 60
+
+
+def test_asking_again_when_told_to_is_answered(bench: Bench) -> None:
+    limiter = warm(bench, policy((1, timedelta(seconds=10))))
+    bench.advance(20)
+    (permit,) = bench.ask(limiter, 1).permits
+    bench.advance(0.4)
+    refused = bench.ask(limiter, 1, [Settled(permit)])
+    bench.advance(refused.retry_in.total_seconds() - 0.001)
+    assert not bench.ask(limiter, 1).permits
+    bench.advance(0.001)
+    assert bench.ask(limiter, 1).permits
+
+
+def test_a_permit_counts_from_its_grant_until_a_window_after_its_settlement(bench: Bench) -> None:
+    limiter = warm(bench, policy((4, SECOND)))
+    (permit,) = bench.ask(limiter, 1).permits
+    bench.advance(5)
+    assert in_use(bench.usage(limiter)) == [1]
+    bench.settle(limiter, Settled(permit))
+    bench.advance(0.999)
+    assert in_use(bench.usage(limiter)) == [1]
+    bench.advance(0.005)
+    assert in_use(bench.usage(limiter)) == [0]
+
+
+def test_a_settlement_handed_in_late_counts_from_when_the_answer_came(bench: Bench) -> None:
+    limiter = warm(bench, policy((4, SECOND)))
+    (permit,) = bench.ask(limiter, 1).permits
+    ended = bench.clock()
+    bench.advance(0.7)
+    bench.settle(limiter, Settled(permit, ended=ended))
+    bench.advance(0.305)
+    assert in_use(bench.usage(limiter)) == [0]
+
+
+def test_an_unused_permit_is_given_back_fully(bench: Bench) -> None:
+    limiter = warm(bench, policy((1, HOUR)))
+    bench.advance(3600)
+    (permit,) = bench.ask(limiter, 1).permits
+    assert len(bench.ask(limiter, 1, [Settled(permit, sent=False)]).permits) == 1
+
+
+def test_a_large_limit_is_remembered_in_few_entries(bench: Bench) -> None:
+    limiter = warm(bench, policy((100_000, HOUR), in_flight=100_000))
+    for _ in range(520):
+        grant = bench.ask(limiter, 20)
+        bench.settle(limiter, *(Settled(permit) for permit in grant.permits))
+        bench.advance(7.5)
+    assert 470 <= bench.entries() <= 502
+    assert in_use(bench.usage(limiter)) == pytest.approx([480 * 20], rel=0.01)
+
+
+# permits under way
+
+
+def test_no_more_than_the_cap_are_under_way(bench: Bench) -> None:
+    limiter = warm(bench, policy((100, SECOND), in_flight=3))
+    first = bench.ask(limiter, 5)
+    assert (len(first.permits), first.why) == (3, Why.IN_FLIGHT)
+    assert len(bench.ask(limiter, 5, [Settled(first.permits[0])]).permits) == 1
+
+
+def test_the_permits_of_a_killed_worker_count_as_settled_when_their_lifetime_ends(bench: Bench) -> None:
+    limiter = warm(bench, policy((100, SECOND), in_flight=3))
+    bench.ask(limiter, 3)
+    bench.advance(9.999)
+    assert bench.ask(limiter, 1).why is Why.IN_FLIGHT
+    bench.advance(0.001)
+    assert bench.ask(limiter, 1).permits
+    assert in_use(bench.usage(limiter)) == [4]
+    bench.advance(1.1)
+    assert in_use(bench.usage(limiter)) == [1]
+
+
+def test_settling_a_permit_again_changes_nothing(bench: Bench) -> None:
+    limiter = warm(bench, policy((100, SECOND)))
+    one, other = bench.ask(limiter, 2).permits
+    bench.settle(limiter, Settled(one), Settled(one))
+    bench.settle(limiter, Settled(one), Settled(one, sent=False))
+    assert (in_use(bench.usage(limiter)), bench.usage(limiter).in_flight) == ([2], 1)
+    bench.settle(limiter, Settled(other, sent=False), Settled(other, sent=False))
+    assert (in_use(bench.usage(limiter)), bench.usage(limiter).in_flight) == ([1], 0)
+
+
+def test_a_permit_is_void_a_second_after_it_was_asked_for(bench: Bench) -> None:
+    limiter = warm(bench, policy((100, SECOND)))
+    assert bench.ask(limiter, 1).permits[0].use_before == pytest.approx(bench.clock() + 1, abs=0.001)
+
+
+# pace
+
+
+def test_after_idling_at_most_a_quarter_of_the_limit_goes_at_once(bench: Bench) -> None:
+    limiter = warm(bench, policy((100, SECOND)))
+    bench.advance(60)
+    grant = bench.ask(limiter, 100)
+    assert (len(grant.permits), grant.why) == (25, Why.PACE)
+
+
+def test_permits_come_evenly(bench: Bench) -> None:
+    limiter = warm(bench, policy((100, SECOND)))
+    bench.ask(limiter, 25)
+    assert [len(drain(bench, limiter, 0.1)) for _ in range(5)] == pytest.approx([10] * 5, abs=1)
+
+
+def test_a_fast_limit_is_asked_for_in_groups(bench: Bench) -> None:
+    limiter = warm(bench, policy((1000, SECOND)))
+    bench.ask(limiter, 1000)
+    grant = bench.ask(limiter, 1000)
+    assert grant.retry_in >= timedelta(milliseconds=10)
+    bench.advance(grant.retry_in.total_seconds())
+    assert len(bench.ask(limiter, 1000).permits) >= 10
+
+
+def test_asking_a_moment_late_loses_nothing(bench: Bench) -> None:
+    limiter = warm(bench, policy((2, SECOND)))
+    bench.advance(10)
+    total = 0
+    for _ in range(20):
+        grant = bench.ask(limiter, 1)
+        total += len(grant.permits)
+        bench.settle(limiter, *(Settled(permit) for permit in grant.permits))
+        bench.advance(0.55)
+    assert total == 20
+
+
+# lanes
+
+
+def test_bulk_leaves_the_reserve_to_the_interactive_lane(bench: Bench) -> None:
+    limiter = warm(bench, policy((100, MINUTE), reserve=0.05))
+    assert len(drain(bench, limiter, 59)) == 95
+    refused = bench.ask(limiter, 1)
+    assert refused.why is Why.RESERVED
+    assert len(drain(bench, limiter, 0.1, lane=Lane.INTERACTIVE)) == 5
+
+
+def test_a_reserve_of_less_than_one_request_reserves_nothing(bench: Bench) -> None:
+    limiter = warm(bench, policy((20, MINUTE), reserve=0.02))
+    assert len(drain(bench, limiter, 59)) == 20
+
+
+def test_bulk_gets_nothing_while_an_interactive_asker_waits(bench: Bench) -> None:
+    limiter = warm(bench, policy((10, SECOND)))
+    bench.ask(limiter, 10)
+    waiting = bench.ask(limiter, 1, lane=Lane.INTERACTIVE)
+    assert waiting.why is Why.PACE
+    assert bench.usage(limiter).waiting_interactive
+    bench.advance(0.2)
+    assert bench.ask(limiter, 1).why is Why.RESERVED
+    assert bench.ask(limiter, 1, lane=Lane.INTERACTIVE).permits
+    bench.advance(0.1)
+    assert bench.ask(limiter, 1).permits
+
+
+def test_an_interactive_asker_that_fell_silent_stops_nobody_for_long(bench: Bench) -> None:
+    limiter = warm(bench, policy((10, SECOND)))
+    bench.ask(limiter, 10)
+    bench.ask(limiter, 1, lane=Lane.INTERACTIVE)
+    bench.advance(1.2)
+    assert bench.ask(limiter, 1).permits
+
+
+# cooldown and rate
+
+
+def test_one_throttled_answer_stops_everybody_until_retry_after_has_passed(bench: Bench) -> None:
+    given = policy((100, SECOND))
+    limiter = warm(bench, given)
+    other = bench.limiter(given)
+    (permit,) = bench.ask(limiter, 1).permits
+    bench.settle(limiter, Settled(permit, throttled=True, retry_after=timedelta(seconds=7)))
+    bench.advance(2)
+    refused = bench.ask(other, 1, lane=Lane.INTERACTIVE)
+    assert (refused.why, refused.retry_in) == (Why.COOLDOWN, timedelta(seconds=5))
+    bench.advance(4.999)
+    assert bench.ask(other, 1, lane=Lane.INTERACTIVE).why is Why.COOLDOWN
+    bench.advance(0.011)
+    assert len(bench.ask(other, 100, lane=Lane.INTERACTIVE).permits) == 1  # paced from zero, no burst
+
+
+def test_the_longest_cooldown_counts_and_none_is_longer_than_an_hour(bench: Bench) -> None:
+    limiter = warm(bench, policy((100, SECOND)))
+    one, two, three = bench.ask(limiter, 3).permits
+    for permit, wait in ((one, 60), (two, 5)):
+        bench.settle(limiter, Settled(permit, throttled=True, retry_after=timedelta(seconds=wait)))
+    assert bench.usage(limiter).cooldown == timedelta(seconds=60)
+    bench.settle(limiter, Settled(three, throttled=True, retry_after=timedelta(days=2)))
+    assert bench.usage(limiter).cooldown == HOUR
+    bench.advance(3599)
+    assert bench.ask(limiter, 1).why is Why.COOLDOWN
+
+
+def test_the_wait_counts_from_the_answer_however_late_it_is_handed_in(bench: Bench) -> None:
+    limiter = warm(bench, policy((100, SECOND)))
+    (permit,) = bench.ask(limiter, 1).permits
+    throttled = Settled(permit, throttled=True, retry_after=timedelta(seconds=30), ended=bench.clock())
+    bench.advance(20)
+    bench.settle(limiter, throttled)  # after its lifetime: the count is closed, the wait still holds
+    assert bench.usage(limiter).cooldown.total_seconds() == pytest.approx(10, abs=0.002)
+
+
+def test_isolated_throttling_only_cools_down(bench: Bench) -> None:
+    limiter = warm(bench, policy((100, SECOND)))
+    (permit,) = bench.ask(limiter, 1).permits
+    bench.settle(limiter, Settled(permit, throttled=True, retry_after=SECOND))
+    assert bench.usage(limiter).rate_factor == 1.0
+
+
+def test_throttling_without_a_wait_cools_down_shortly_and_cuts_the_rate(bench: Bench) -> None:
+    limiter = warm(bench, policy((100, SECOND)))
+    (permit,) = bench.ask(limiter, 1).permits
+    bench.settle(limiter, Settled(permit, throttled=True))
+    assert bench.usage(limiter).rate_factor == pytest.approx(0.7)
+    assert bench.usage(limiter).cooldown == SECOND
+
+
+def test_a_small_share_of_throttled_answers_is_not_sustained(bench: Bench) -> None:
+    limiter = warm(bench, policy((1000, SECOND)))
+    permits = bench.ask(limiter, 250).permits
+    bench.settle(limiter, *(Settled(permit) for permit in permits[2:]))
+    for permit in permits[:2]:
+        bench.settle(limiter, Settled(permit, throttled=True, retry_after=SECOND))
+    assert bench.usage(limiter).rate_factor == 1.0
+
+
+def test_sustained_throttling_cuts_the_rate_once_a_second_down_to_a_floor(bench: Bench) -> None:
+    limiter = warm(bench, policy((1000, SECOND)))
+    permits = iter(bench.ask(limiter, 250).permits)
+    factors = []
+    for _ in range(8):
+        for _ in range(3):
+            bench.settle(limiter, Settled(next(permits), throttled=True, retry_after=HOUR))
+        factors.append(bench.usage(limiter).rate_factor)
+        bench.advance(1)
+    assert factors == pytest.approx([0.7**cut for cut in range(1, 9)])
+    for _ in range(30):
+        bench.settle(limiter, Settled(next(permits), throttled=True))
+    for _ in range(10):
+        bench.advance(0.1)
+        bench.settle(limiter, Settled(next(permits), throttled=True))
+    assert bench.usage(limiter).rate_factor == pytest.approx(0.05, abs=0.01)
+
+
+def test_the_rate_recovers_linearly_once_the_cooldown_is_over(bench: Bench) -> None:
+    limiter = warm(bench, policy((100, SECOND)))
+    (permit,) = bench.ask(limiter, 1).permits
+    bench.settle(limiter, Settled(permit, throttled=True))
+    bench.advance(1)
+    factors = []
+    for _ in range(4):
+        factors.append(bench.usage(limiter).rate_factor)
+        bench.advance(5)
+    assert factors == pytest.approx([0.7, 0.8, 0.9, 1.0], abs=0.001)
+
+
+def test_a_cut_rate_slows_the_pace_and_narrows_the_windows(bench: Bench) -> None:
+    limiter = warm(bench, policy((100, SECOND)))
+    (permit,) = bench.ask(limiter, 1).permits
+    bench.settle(limiter, Settled(permit, throttled=True))
+    bench.advance(1)
+    assert 65 <= len(drain(bench, limiter, 1)) <= 75
+
+
+# memory
+
+
+def test_a_limiter_that_knows_nothing_waits_for_a_window_in_which_nothing_old_can_arrive(bench: Bench) -> None:
+    limiter = bench.limiter(policy((100, SECOND)))
+    first = bench.ask(limiter, 10)
+    assert (first.permits, first.why) == ((), Why.COLD)
+    assert 1.9 < first.retry_in.total_seconds() < 2.1
+    bench.advance(first.retry_in.total_seconds())
+    assert len(bench.ask(limiter, 10).permits) == 10
+
+
+def test_a_long_window_starts_with_what_the_seed_counted(bench: Bench) -> None:
+    async def seed() -> Mapping[timedelta, int]:
+        return {MINUTE: 70}
+
+    limiter = bench.limiter(policy((100, SECOND), (100, MINUTE)), seed=seed)
+    bench.settle(limiter)
+    bench.advance(COLD)
+    assert len(drain(bench, limiter, 50)) == 30
+
+
+def test_a_long_window_without_a_seed_is_full(bench: Bench) -> None:
+    limiter = bench.limiter(policy((100, SECOND), (100, MINUTE)))
+    bench.settle(limiter)
+    bench.advance(COLD)
+    refused = bench.ask(limiter, 1)
+    assert refused.why is Why.COLD
+    assert refused.retry_in.total_seconds() > 55
+
+
+def test_a_permit_settled_after_the_memory_was_lost_counts(bench: Bench) -> None:
+    limiter = warm(bench, policy((100, SECOND)))
+    sent, unused = bench.ask(limiter, 2).permits
+    bench.forget()
+    bench.settle(limiter)
+    bench.advance(COLD)
+    bench.settle(limiter, Settled(sent), Settled(unused, sent=False))
+    assert in_use(bench.usage(limiter)) == [1]
+
+
+def test_an_idle_week_is_shorter_than_the_memory(bench: Bench) -> None:
+    limiter = warm(bench, policy((100, SECOND), (1000, HOUR)))
+    bench.advance(6 * 24 * 3600)
+    assert bench.ask(limiter, 1).permits
+
+
+def test_a_changed_policy_applies_at_once_and_forgets_nothing(bench: Bench) -> None:
+    limiter = warm(bench, policy((100, MINUTE)))
+    bench.advance(60)
+    drain(bench, limiter, 0.1)
+    changed = bench.limiter(policy((40, MINUTE)))
+    used = in_use(bench.usage(changed))
+    assert used[0] >= 25
+    assert len(drain(bench, changed, 59)) == 40 - used[0]
+
+
+def test_a_window_new_in_the_policy_is_cold_and_the_others_are_not(bench: Bench) -> None:
+    limiter = warm(bench, policy((100, SECOND)))
+    bench.ask(limiter, 1)
+    changed = bench.limiter(policy((100, SECOND), (100, MINUTE)))
+    assert bench.ask(changed, 1).why is Why.COLD
+    assert in_use(bench.usage(changed)) == [1, 101]
+    assert bench.ask(bench.limiter(policy((100, SECOND))), 1).permits
+
+
+def test_usage_names_limits_and_what_is_left(bench: Bench) -> None:
+    limiter = warm(bench, policy((100, SECOND), (1000, HOUR), in_flight=7))
+    bench.ask(limiter, 2)
+    usage = bench.usage(limiter)
+    assert [(window.limit, window.window, window.used) for window in usage.windows] == [
+        (100, SECOND, 2),
+        (1000, HOUR, 2),
+    ]
+    assert (usage.in_flight, usage.max_in_flight, usage.rate_factor, usage.cooldown) == (2, 7, 1.0, timedelta(0))
+    assert not usage.waiting_interactive
