@@ -152,9 +152,10 @@ def _headers(request: ApiRequest, request_id: str, authorization: str, key: str)
         "User-Agent": USER_AGENT,
         "Accept": "application/json",
         "Accept-Encoding": "identity",  # answers are small; what is never unpacked cannot be a bomb
-        "Authorization": authorization,
         "X-Request-Id": request_id,
     }
+    if authorization:
+        headers["Authorization"] = authorization
     if request.body is not None:
         headers["Content-Type"] = "application/json"
     if key:

@@ -92,6 +92,8 @@ class PermitPool:
         if grant.why is not Why.IN_FLIGHT:
             await asyncio.sleep(seconds)
             return
+        self._wake.clear()
         with suppress(TimeoutError):
-            self._wake.clear()
-            await asyncio.wait_for(self._wake.wait(), seconds)
+            while not self._settled:  # each settled permit makes room in flight
+                await asyncio.wait_for(self._wake.wait(), seconds)
+                self._wake.clear()

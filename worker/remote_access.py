@@ -26,7 +26,11 @@ CONNECT = timedelta(seconds=3)
 
 
 def policy_of(remote: Remote) -> Policy:
-    return Policy(limits=parse_rate_limit(remote.rate_limit), max_in_flight=remote.max_in_flight)
+    return Policy(
+        limits=parse_rate_limit(remote.rate_limit),
+        max_in_flight=remote.max_in_flight,
+        permit_lifetime=remote.request_timeout + CONNECT,
+    )
 
 
 def open_remote(
@@ -64,8 +68,7 @@ def limiter_of(remote: Remote, redis: Redis, sent_lately: Callable[[str, timedel
     async def seed() -> Mapping[timedelta, int]:
         return {limit.window: await sent_lately(remote.name, limit.window) for limit in policy.limits}
 
-    lifetime = remote.request_timeout + CONNECT
-    return SharedLimiter(redis, remote.name, policy, prefix=KEY_PREFIX, seed=seed, permit_lifetime=lifetime)
+    return SharedLimiter(redis, remote.name, policy, prefix=KEY_PREFIX, seed=seed)
 
 
 def _authenticator(remote: Remote, redis: Redis, transport: Transport) -> Authenticator:
@@ -77,13 +80,13 @@ def _authenticator(remote: Remote, redis: Redis, transport: Transport) -> Authen
         case credentials.ApiKey(key=key):
             return static.ApiKey(key)
         case credentials.ClientCredentials(client_id=client_id, client_secret=secret, token_url=token_url):
-            key = f"{KEY_PREFIX}token:{remote.name}"
+            token_key = f"{KEY_PREFIX}token:{remote.name}"
             return client_credentials.ClientCredentials(
                 token_url=token_url,
                 client_id=client_id,
                 client_secret=secret,
                 transport=transport,
-                store=RedisTokenStore(redis, key=key, client_secret=secret, new_id=new_id),
+                store=RedisTokenStore(redis, key=token_key, client_secret=secret, new_id=new_id),
                 clock=utc_now,
             )
         case other:

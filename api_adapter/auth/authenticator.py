@@ -22,7 +22,7 @@ class TokenUnavailable(TokenTrouble):
 
 class Authenticator(Protocol):
     async def header(self) -> str:
-        """The value of `Authorization`; raises ``TokenTrouble``."""
+        """The value of `Authorization`, empty for none; raises ``TokenTrouble``."""
         ...
 
     async def renew(self, rejected: str) -> bool:

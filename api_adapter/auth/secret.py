@@ -18,7 +18,7 @@ def check_token(token: SecretStr, what: str) -> SecretStr:
 
 def masked(body: bytes, *secrets: SecretStr) -> bytes:
     """A remote may echo what it rejects: its words are shown to people and kept, the secret is not."""
-    for secret in secrets:
+    for secret in filter(None, secrets):
         body = body.replace(secret.get_secret_value().encode(), b"***")
     return body
 

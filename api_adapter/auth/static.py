@@ -5,6 +5,16 @@ from pydantic import SecretStr
 from api_adapter.auth.secret import check_token
 
 
+class NoAuthentication:
+    """For a remote on this machine that lets anyone in, such as the sandbox: no header is sent."""
+
+    async def header(self) -> str:
+        return ""
+
+    async def renew(self, rejected: str) -> bool:  # noqa: ARG002 - the protocol's argument
+        return False
+
+
 class BearerToken:
     """`Authorization: Bearer …`, the same until a person changes it."""
 
