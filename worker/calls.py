@@ -1,5 +1,6 @@
 """One claimed job's calls: which requests it takes, in which order, and what they come to. One permit a request."""
 
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -7,7 +8,7 @@ from typing import Any, TypeVar, assert_never
 
 from api_adapter.client import CoachingClient
 from api_adapter.idempotency import idempotency_key
-from api_adapter.outcomes import Answered, Mismatched, Missing, NotSent, Outcome, Throttled, Unavailable
+from api_adapter.outcomes import Answered, Mismatched, Missing, NotSent, Outcome, Throttled
 from api_adapter.rate_limit.permits import Permit, Settled
 from schemas.coaching import Target, TargetWrite
 from schemas.ids import format_job_id
@@ -140,12 +141,11 @@ def _settled(permit: Permit, outcome: Outcome[Any]) -> Settled:
     match outcome:
         case NotSent():
             return Settled(permit, sent=False)
-        case Throttled(retry_after=wait):
-            return Settled(permit, throttled=True, retry_after=wait)
-        case Unavailable(retry_after=timedelta() as wait):
-            return Settled(permit, throttled=True, retry_after=wait)
+        case Throttled():
+            return Settled(permit, throttled=True, retry_after=outcome.exchange.retry_after, ended=time.monotonic())
         case _:
-            return Settled(permit)
+            wait = outcome.exchange.retry_after
+            return Settled(permit, throttled=wait is not None, retry_after=wait, ended=time.monotonic())
 
 
 def _tried(outcome: Outcome[Any], started_at: datetime) -> Tried:

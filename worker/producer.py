@@ -68,9 +68,7 @@ def _enqueue(
 ) -> Receipt:
     fates: list[RowFate] = []
     rows = _rows(kind, given)
-    receipt = accept(
-        runtime.database, rows, new, runtime.settings.remote_for, forced=force, on_page=fates.extend
-    )
+    receipt = accept(runtime.database, rows, new, runtime.settings.remote_for, forced=force, on_page=fates.extend)
     runtime.dispatcher.run_once()
     return replace(receipt, row_fates=tuple(fates))
 

@@ -26,11 +26,7 @@ CONNECT = timedelta(seconds=3)
 
 
 def policy_of(remote: Remote) -> Policy:
-    return Policy(
-        limits=parse_rate_limit(remote.rate_limit),
-        max_in_flight=remote.max_in_flight,
-        permit_lifetime=remote.request_timeout + CONNECT,
-    )
+    return Policy(limits=parse_rate_limit(remote.rate_limit), max_in_flight=remote.max_in_flight)
 
 
 def open_remote(
@@ -68,7 +64,8 @@ def limiter_of(remote: Remote, redis: Redis, sent_lately: Callable[[str, timedel
     async def seed() -> Mapping[timedelta, int]:
         return {limit.window: await sent_lately(remote.name, limit.window) for limit in policy.limits}
 
-    return SharedLimiter(redis, remote.name, policy, prefix=KEY_PREFIX, seed=seed)
+    lifetime = remote.request_timeout + CONNECT
+    return SharedLimiter(redis, remote.name, policy, seed=seed, permit_lifetime=lifetime, prefix=KEY_PREFIX)
 
 
 def _authenticator(remote: Remote, redis: Redis, transport: Transport) -> Authenticator:
