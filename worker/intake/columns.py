@@ -1,0 +1,100 @@
+"""The header of a CSV or TSV file: checked once, it says how every row becomes fields."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from worker.intake.json_text import BrokenJson, parse_json
+from worker.intake.printable import printable
+from worker.intake.record import Fields
+from worker.intake.row_errors import FieldError, value_text
+from worker.intake.source import FileRefused
+from worker.intake.wish_fields import WishFields, nearest
+
+# an empty cell of these says something: the whole template, the whole organisation
+STATED_WHEN_EMPTY = frozenset({"criterionOrChapterId", "coachingPlanName"})
+JSON_CELLS = frozenset({"overrideTaskCompleteConfig"})
+_SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+_MOST_PROBLEMS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The API's field name of each column, and whether cells need more than a place in the row's fields."""
+
+    fields: tuple[str, ...]
+    plain: bool
+
+    def read(self, cells: Sequence[str]) -> Fields | tuple[FieldError, ...]:
+        if len(cells) != len(self.fields):
+            return (FieldError("", _wrong_count(len(cells), len(self.fields))),)
+        row: Fields = dict(zip(self.fields, cells, strict=True))
+        if "" in cells:
+            row = {field: cell for field, cell in row.items() if cell != "" or field in STATED_WHEN_EMPTY}
+        return row if self.plain else _unfold(row)
+
+
+def columns_of(header: Sequence[str], known: WishFields, where: str, delimiter: str) -> Columns:
+    """Raise ``FileRefused``, with all that is wrong in one line, unless each column is a field and none is missing."""
+    if len(header) == 1 and (remedy := _other_format(header[0], delimiter)):
+        raise FileRefused(f"{where}: {remedy}")
+    problems = list(islice(_problems(header, known), _MOST_PROBLEMS + 1))
+    if len(problems) > _MOST_PROBLEMS:
+        problems[_MOST_PROBLEMS:] = ["and more"]
+    if problems:
+        raise FileRefused(f"{where}: {'; '.join(problems)}")
+    fields = tuple(known.columns[name] for name in header)
+    return Columns(fields, plain=not any("." in field or field in JSON_CELLS for field in fields))
+
+
+def _problems(header: Sequence[str], known: WishFields) -> Iterator[str]:
+    columns: dict[str, int] = {}
+    for number, name in enumerate(header, 1):
+        field = known.columns.get(name)
+        if not name.strip():
+            yield f"column {number} has no name; name it or remove it"
+        elif field is None:
+            yield f'column {number}, "{printable(name, 80)}", is unknown{nearest(name, known.columns)}'
+        elif field in columns:
+            yield f'columns {columns[field]} and {number} are both "{field}"; remove one'
+        else:
+            columns[field] = number
+    missing = [f'"{field}"' for field in known.required if field not in columns]
+    if missing:
+        yield f"missing column{'s' if len(missing) > 1 else ''} {', '.join(missing)}"
+
+
+def _other_format(header: str, delimiter: str) -> str:
+    if header.lstrip().startswith("{"):
+        return "holds JSON; for one JSON object a line name the file .jsonl"
+    for separator, name in _SEPARATORS.items():
+        if separator in header:
+            remedy = "name the file .tsv" if separator == "\t" else f"separate them with {_SEPARATORS[delimiter]}"
+            if separator == "," and delimiter == "\t":
+                remedy = "name the file .csv"
+            return f"the columns are separated by {name}; {remedy}"
+    return ""
+
+
+def _wrong_count(cells: int, columns: int) -> str:
+    if cells < columns:
+        return f"{cells} cells, but the header has {columns} columns"
+    return f"{cells} cells, but the header has {columns} columns; quote a cell that holds the separator"
+
+
+def _unfold(row: Fields) -> Fields | tuple[FieldError, ...]:
+    """Dotted columns become nested fields, JSON cells what they say."""
+    unfolded: Fields = {}
+    for field, cell in row.items():
+        outer, _, inner = field.partition(".")
+        if inner:
+            nested = unfolded.setdefault(outer, {})
+            nested[inner] = cell  # type: ignore[index]
+        elif field in JSON_CELLS:
+            try:
+                unfolded[field] = parse_json(str(cell))
+            except BrokenJson as broken:
+                return (FieldError(field, str(broken), value_text(cell)),)
+        else:
+            unfolded[field] = cell
+    return unfolded

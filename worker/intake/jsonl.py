@@ -1,0 +1,51 @@
+"""JSON lines: one object a line. A key that is absent or ``null`` says nothing; an empty string is stated."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from worker.intake.encoding import text_of
+from worker.intake.json_text import BrokenJson, parse_json
+from worker.intake.lines import Line
+from worker.intake.printable import printable
+from worker.intake.record import Fields, Record
+from worker.intake.row_errors import MAX_VALUE_CHARACTERS, FieldError, value_text
+from worker.intake.wish_fields import WishFields, nearest
+
+_NOUNS = {dict: "an object", list: "an array", str: "a text", bool: "a boolean", int: "a number", float: "a number"}
+
+
+def jsonl_records(lines: Iterator[Line], known: WishFields) -> Iterator[Record]:
+    names = frozenset(known.keys.values())
+    for line in lines:
+        text = text_of(line)
+        if isinstance(text, FieldError):
+            yield Record(line.number, line.data.decode(errors="backslashreplace"), (text,))
+        elif not text.isspace():
+            content = _content(text)
+            if isinstance(content, dict) and not content.keys() <= names:
+                content = _by_name(content, known)
+            yield Record(line.number, text, content)
+
+
+def _content(text: str) -> Fields | tuple[FieldError, ...]:
+    try:
+        value = parse_json(text.rstrip("\r\n"))
+    except BrokenJson as broken:
+        return (FieldError("", str(broken)),)
+    if isinstance(value, dict):
+        return value
+    return (FieldError("", f"a line holds one JSON object; this is {_NOUNS.get(type(value), 'null')}"),)
+
+
+def _by_name(content: Fields, known: WishFields) -> Fields | tuple[FieldError, ...]:
+    spelled = Counter(known.keys.get(key) for key in content)
+    errors = [_unknown(key, value, known) for key, value in content.items() if key not in known.keys]
+    errors += [
+        FieldError(name, "given twice, in two spellings") for name, times in spelled.items() if name and times > 1
+    ]
+    return tuple(errors) or {known.keys[key]: value for key, value in content.items()}
+
+
+def _unknown(key: str, value: object, known: WishFields) -> FieldError:
+    name = printable(key, MAX_VALUE_CHARACTERS)
+    return FieldError(name, f"unknown field{nearest(key, known.keys)}", value_text(value))

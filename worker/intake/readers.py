@@ -1,0 +1,123 @@
+"""Reading a file of wishes, row by row, in bounded memory.
+
+Nothing here is written or accepted. A row that is wrong comes out as a ``BadRow`` and reading goes on; a file that
+cannot be read at all raises ``FileRefused``.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain
+
+from pydantic import TypeAdapter, ValidationError
+
+from schemas.jobs import JobKind, QuotaRecalculation, TargetUpdate, Wish
+from worker.intake.delimited import delimited_records
+from worker.intake.encoding import BOM, refuse_foreign
+from worker.intake.format import Format, format_of
+from worker.intake.jsonl import jsonl_records
+from worker.intake.lines import Line, read_lines
+from worker.intake.printable import printable
+from worker.intake.record import Fields, Record
+from worker.intake.row_errors import FieldError, errors_of
+from worker.intake.source import FileRefused, FileSource, Fingerprint, Readable, Source, fingerprint, opened
+from worker.intake.wish_fields import wish_fields
+
+MAX_RAW_CHARACTERS = 1000
+_FIRST_ERRORS = 10
+_VALIDATE: Mapping[JobKind, Callable[[Fields], Wish]] = {
+    JobKind.TARGET_UPDATE: TypeAdapter(TargetUpdate).validate_python,
+    JobKind.QUOTA_RECALCULATION: TypeAdapter(QuotaRecalculation).validate_python,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class GoodRow:
+    """``row`` counts the file's data rows from 1; ``line`` is the physical line where the row starts."""
+
+    row: int
+    line: int
+    wish: Wish
+
+
+@dataclass(frozen=True, slots=True)
+class BadRow:
+    """``raw`` is the row as the file has it, printable and trimmed."""
+
+    row: int
+    line: int
+    errors: tuple[FieldError, ...]
+    raw: str
+
+
+Row = GoodRow | BadRow
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What a first pass has found. ``seen`` holds the second pass to the same file."""
+
+    rows: int
+    bad: int
+    first_errors: tuple[BadRow, ...]
+    seen: Fingerprint
+
+
+def read_wishes(source: Source, kind: JobKind, unchanged_since: Fingerprint | None = None) -> Iterator[Row]:
+    """Raises ``FileRefused`` at the first step if the file cannot be read, later only where it breaks on the way."""
+    validate = _VALIDATE[kind]
+    row = 0
+    with opened(source, unchanged_since) as stream:
+        for row, (line, text, content) in enumerate(_records(stream, source.name, kind), 1):
+            if isinstance(content, tuple):
+                yield BadRow(row, line, content, _raw(text))
+                continue
+            try:
+                good = GoodRow(row, line, validate(content))
+            except ValidationError as refusal:
+                yield BadRow(row, line, errors_of(refusal, content), _raw(text))
+            else:
+                yield good
+    if not row:
+        raise FileRefused(f"{source.name}: holds no rows")
+
+
+def first_pass(source: FileSource, kind: JobKind) -> Tally:
+    """Reads everything and changes nothing, so that a caller can refuse the whole file for one bad row."""
+    seen = fingerprint(source)
+    rows, bad, first_errors = 0, 0, list[BadRow]()
+    for row in read_wishes(source, kind, seen):
+        rows += 1
+        if isinstance(row, BadRow):
+            bad += 1
+            if bad <= _FIRST_ERRORS:
+                first_errors.append(row)
+    return Tally(rows, bad, tuple(first_errors), seen)
+
+
+def _records(stream: Readable, name: str, kind: JobKind) -> Iterator[Record]:
+    lines = read_lines(stream, name)
+    first = _first_line(lines, name)
+    refuse_foreign(first, name)
+    known = wish_fields(kind)
+    match format_of(first, name):
+        case Format.JSONL:
+            return jsonl_records(chain([first], lines), known)
+        case Format.TSV:
+            return delimited_records(chain([first], lines), name, known, "\t")
+        case Format.CSV:
+            return delimited_records(chain([first], lines), name, known, ",")
+
+
+def _first_line(lines: Iterator[Line], name: str) -> Line:
+    """The first that is not blank, without the mark that some editors put before UTF-8."""
+    for line in lines:
+        first = line
+        if line.number == 1 and line.data.startswith(BOM):
+            first = line._replace(offset=len(BOM), data=line.data.removeprefix(BOM))
+        if first.data.strip():
+            return first
+    raise FileRefused(f"{name}: is empty")
+
+
+def _raw(text: str) -> str:
+    return printable(text.rstrip("\r\n"), MAX_RAW_CHARACTERS)
