@@ -8,6 +8,7 @@ import ssl
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 from types import TracebackType
@@ -50,7 +51,7 @@ class Transport:
         """``ca_bundle`` replaces the system's certificate authorities."""
         self._timeouts = timeouts or Timeouts()
         self._max_connections = max_connections
-        self._tls = ssl.create_default_context(cafile=ca_bundle)
+        self._tls = _tls_context(ca_bundle)
         self._http = httpx.AsyncClient(
             transport=AiohttpTransport(verify=self._tls, trust_env=False, client=self._open_session),
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
@@ -121,6 +122,12 @@ async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerTy
         raise
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
         raise ConnectionLostError(str(error)) from error
+
+
+@cache
+def _tls_context(ca_bundle: Path | None) -> ssl.SSLContext:
+    """Reading all authorities of the system costs tens of milliseconds: once a process, not once a remote."""
+    return ssl.create_default_context(cafile=ca_bundle)
 
 
 def _plain(headers: httpx.Headers) -> dict[str, str]:

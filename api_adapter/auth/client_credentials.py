@@ -19,7 +19,7 @@ from api_adapter.transport import Transport
 
 YOUNG = timedelta(minutes=1)  # a token rejected this soon after its issue: the next one would be, too
 
-_LOOKS = 120  # for the token another worker is fetching; together as long as a token request may take
+_LOOKS = 50  # for the token another worker is fetching: 5 s, then the jobs wait and not the worker
 _LOOK_AGAIN = 0.1  # seconds
 
 
