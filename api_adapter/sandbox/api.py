@@ -29,14 +29,14 @@ Clock = Callable[[], datetime]
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One HTTP request, as far as the API looks at it. ``path`` is percent-decoded, headers are empty where absent."""
+    """One HTTP request, as far as the API looks at it. ``path`` is percent-decoded."""
 
     method: str
     path: str
     query: str = ""
     body: bytes = b""
     authorization: str = ""
-    idempotency_key: str = ""
+    idempotency_key: str | None = None
     request_id: str = ""
 
 
@@ -95,7 +95,7 @@ class CoachingApi:
             time=self._clock(),
             operation=request.operation if request else None,
             name=request.name if request else call.path,
-            key=call.idempotency_key,
+            key=call.idempotency_key or "",
             request_id=call.request_id,
             in_cooldown=self.ledger.cooldown.forbids(now),
             fault=fault.kind if fault else "",
@@ -129,7 +129,7 @@ class CoachingApi:
     async def _once(self, call: Call, request: Request, delay: float) -> Answer:
         """Under a key that is honoured, a write is carried out once and its answer is given again."""
         honoured = self.options.idempotency is IdempotencyMode.HONOUR and request.operation in WRITES
-        if not (honoured and call.idempotency_key):
+        if not honoured or call.idempotency_key is None:
             return (await self._perform(call, request, delay))[0]
         key = parse_key(call.idempotency_key)
         record = self.records.open(key, _fingerprint(call))
@@ -159,7 +159,7 @@ class CoachingApi:
             name=change.name,
             old=change.old,
             new=change.new,
-            key=call.idempotency_key,
+            key=call.idempotency_key or "",
             request_id=call.request_id,
         )
         self.ledger.effects.append(effect)

@@ -1,4 +1,7 @@
-"""Who is let in: a static token, or one issued for client credentials."""
+"""Who is let in: a static token, or one issued for client credentials.
+
+ours: the Coaching pages show no authentication; the token endpoint is that of the vendor's own connector.
+"""
 
 import base64
 import binascii

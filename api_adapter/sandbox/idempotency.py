@@ -1,7 +1,6 @@
 """Idempotency-Key as the IETF draft -07 has it: the records of keys, and what each answers. Pure.
 
-ours: whether the real remote reads the header is unknown (most likely not), so this is off unless switched on. Only
-successful writes are kept; a refusal leaves no record, and the key may be used again. Records live until a reset.
+ours: whether the real remote reads the header is unknown (most likely not), so this is off unless switched on.
 """
 
 import re
@@ -32,6 +31,7 @@ class Record:
 
 @dataclass(slots=True)
 class Records:
+    # ours: only successful writes are kept, until a reset; a refusal leaves the key free
     _by_key: dict[str, Record] = field(default_factory=dict)
 
     def __len__(self) -> int:

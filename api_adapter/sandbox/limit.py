@@ -1,4 +1,7 @@
-"""The sandbox's own rate limit: an exact sliding log of the requests it let in, per window."""
+"""The sandbox's own rate limit: an exact sliding log of the requests it let in, per window.
+
+ours: the vendor documents no limit; there is none unless one is asked for.
+"""
 
 import re
 from collections import deque

@@ -14,7 +14,7 @@ from api_adapter.sandbox.state import State, Template
 from api_adapter.sandbox.target_fields import TargetFields, fields_from_body, fields_from_query, read_object
 from api_adapter.sandbox.targets import Target, target_json
 from schemas.instants import format_instant
-from schemas.names import TARGET, profile_of
+from schemas.names import PROFILE, TARGET, profile_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +64,7 @@ def _delete_target(request: Request, state: State, _now: datetime) -> Done:
 
 
 def _create_target(request: Request, state: State, now: datetime) -> Done:
+    _check_parent(request.name)
     body = read_object(request.body)
     fields = fields_from_body(body)
     name = _name_of_new(body.get("name"), request.name, state)
@@ -73,8 +74,10 @@ def _create_target(request: Request, state: State, now: datetime) -> Done:
 
 
 def _list_targets(request: Request, state: State, _now: datetime) -> Done:
+    # ours: ordered by name, without filters; a parent that nobody knows has no targets
+    _check_parent(request.name)
     after, size = read_page(request.query)
-    targets, more = state.page(request.name, after, size)  # ours: by name; a parent that nobody knows has none
+    targets, more = state.page(request.name, after, size)
     token = page_token(targets[-1].name) if more else ""
     return Done({"targets": [target_json(target) for target in targets], "nextPageToken": token})
 
@@ -92,7 +95,7 @@ def _retrieve_quota(request: Request, state: State, _now: datetime) -> Done:
 
 
 def _retrieve_evaluation_periods(request: Request, state: State, _now: datetime) -> Done:
-    read_usecase(read_object(request.body))  # ours: checked, and without effect
+    read_usecase(read_object(request.body))  # ours: checked, but without effect
     template = _template(state, request.name)
     return Done(
         {
@@ -111,6 +114,13 @@ _OPERATIONS: dict[Operation, Callable[[Request, State, datetime], Done]] = {
     Operation.RETRIEVE_QUOTA: _retrieve_quota,
     Operation.RETRIEVE_EVALUATION_PERIODS: _retrieve_evaluation_periods,
 }
+
+
+def _check_parent(name: str) -> None:
+    try:
+        PROFILE.check(name)
+    except ValueError as error:
+        raise Refusal(400, f"parent: {error}") from None
 
 
 def _existing(state: State, name: str) -> Target:

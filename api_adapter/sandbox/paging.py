@@ -2,14 +2,16 @@
 
 import base64
 import binascii
+import re
 
 from api_adapter.sandbox.errors import Refusal
 from api_adapter.sandbox.query import parse_query
+from schemas.numbers import INT32_MAX
 
 _PARAMETERS = frozenset({"pageSize", "pageToken"})
-_DEFAULT_SIZE = 100  # ours
-_MOST = 1000  # ours; more is cut down without a word, as AIP-158 has it
-_INT32_DIGITS = 10
+_DEFAULT_SIZE = 100  # ours: AIP-158 leaves it to the service
+_MOST = 1000  # ours: as above; a larger size is cut down without a word
+_INTEGER = re.compile(r"-?[0-9]{1,10}")
 _MARK = "after:"  # so that the token of a position before the first target is not empty
 
 
@@ -36,10 +38,8 @@ def _read_token(token: str) -> str:
 
 
 def _read_size(text: str) -> int:
-    digits = text.removeprefix("-")
-    if not (digits.isascii() and digits.isdigit() and len(digits) <= _INT32_DIGITS):
+    if not _INTEGER.fullmatch(text) or not -INT32_MAX <= int(text) <= INT32_MAX:
         raise Refusal(400, f"pageSize: {text[:40]!r} is no int32")
-    size = int(text)
-    if size < 0:
+    if int(text) < 0:
         raise Refusal(400, "pageSize must not be negative")
-    return min(size or _DEFAULT_SIZE, _MOST)
+    return min(int(text) or _DEFAULT_SIZE, _MOST)

@@ -1,7 +1,7 @@
 """The total agent quota: pure arithmetic.
 
-ours, all of it: the vendor does not say how user and group overrides rank, what an evaluation period does, or what an
-omitted count means. Here: an entry for the user beats one for the group beats the default; of several for the same one
+ours: the vendor does not say how user and group overrides rank, what an evaluation period does, or what an omitted
+count means. Here: an entry for the user beats one for the group beats the default; of several for the same one
 the last counts; with a period the agents who were active in it count; an override config replaces the template's whole.
 """
 

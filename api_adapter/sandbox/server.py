@@ -131,7 +131,7 @@ def _call(request: web.BaseRequest, body: bytes) -> Call:
         query=url.raw_query_string,
         body=body,
         authorization=headers.get("Authorization", ""),
-        idempotency_key=headers.get("Idempotency-Key", ""),
+        idempotency_key=headers.get("Idempotency-Key"),
         request_id=headers.get("X-Request-Id", ""),
     )
 

@@ -12,7 +12,9 @@ from schemas.names import profile_of
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A scorecard template: one latest TaskCompleteConfig for all its revisions, and its evaluation periods."""
+    """A scorecard template and its evaluation periods."""
+
+    # ours: the latest TaskCompleteConfig is that of the template; its revisions share it
 
     name: str
     revisions: tuple[str, ...]

@@ -30,7 +30,7 @@ _FLOAT = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[+-]?(?:inf|infi
 
 @dataclass(frozen=True, slots=True)
 class TargetFields:
-    """Checked. ``qa_score`` is None where none was given; given times are checked and dropped (ours)."""
+    """Checked. ``qa_score`` is None where none was given; given times are checked and dropped."""
 
     scorecard_template_name: str
     usecase_name: str
@@ -49,9 +49,9 @@ def fields_from_body(body: Mapping[str, Any]) -> TargetFields:
 
 
 def read_object(body: bytes) -> dict[str, Any]:
-    """A JSON object; an empty body is the empty message."""
+    # ours: a missing body is refused, since the reference calls it required; a stock grpc-gateway lets it pass
     try:
-        value = json.loads(body or b"{}")
+        value = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise Refusal(400, f"the body is no JSON: {error}") from None
     if not isinstance(value, dict):
@@ -114,6 +114,7 @@ def _float32(value: Any, field: str) -> float:
 
 
 def _percentage(value: Any, field: str) -> float:
+    # ours: the reference says 0 to 100, not what becomes of another value; NaN is one
     try:
         return check_percentage(_float32(value, field))
     except ValueError as error:

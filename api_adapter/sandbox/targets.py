@@ -8,6 +8,7 @@ from typing import Any
 from schemas.instants import format_instant
 from schemas.numbers import format_float32
 
+_EXACT = 2**53
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -55,5 +56,5 @@ _format_cached = lru_cache(maxsize=4096)(format_instant)  # many targets were cr
 @lru_cache(maxsize=4096)
 def json_float32(value: float) -> float | int:
     """The shortest decimal of the 32 bits: 0.1, 33.333332, 90."""
-    text = format_float32(value)
-    return int(text) if text.lstrip("-").isdigit() else float(text)
+    number = float(format_float32(value))
+    return int(number) if number.is_integer() and abs(number) < _EXACT else number

@@ -59,8 +59,12 @@ def test_the_quota_is_that_of_the_roster_the_config_and_the_period(
     assert answer.json() == {"totalAgentQuota": total, "totalActiveAgentsCount": agents}
 
 
-def test_the_revisions_at_sign_may_be_encoded_and_the_body_empty(api: Caller) -> None:
-    assert api.http.post(QUOTA.replace("@", "%40")).json()["totalAgentQuota"] == 12
+def test_the_revisions_at_sign_may_be_encoded(api: Caller) -> None:
+    assert api.http.post(QUOTA.replace("@", "%40"), json={}).json()["totalAgentQuota"] == 12
+
+
+def test_the_body_is_required(api: Caller) -> None:
+    assert api.http.post(QUOTA).status_code == 400
 
 
 @pytest.mark.parametrize(
