@@ -1,6 +1,7 @@
 """What commands print: tables for people, JSON for programs, errors on stderr in one line. Nothing else prints."""
 
 import json
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,8 @@ from rich.text import Text
 
 from schemas.instants import format_instant
 
+_WIDE = 10_000  # where nobody's terminal sets the width: one row, one line, for grep and cut
+
 
 class ExitCode(IntEnum):
     DONE = 0
@@ -24,12 +27,17 @@ class ExitCode(IntEnum):
     INTERRUPTED = 130
 
 
+def _console() -> Console:
+    terminal = sys.stdout.isatty()
+    return Console(highlight=False, soft_wrap=not terminal, width=None if terminal else _WIDE)
+
+
 @dataclass(frozen=True)
 class Output:
     """One place to print to. ``as_json`` turns tables and records into JSON on stdout."""
 
     as_json: bool = False
-    out: Console = field(default_factory=lambda: Console(highlight=False, soft_wrap=not sys.stdout.isatty()))
+    out: Console = field(default_factory=_console)
     err: Console = field(default_factory=lambda: Console(stderr=True, highlight=False, soft_wrap=True))
 
     def table(self, columns: Sequence[str], rows: Iterable[Mapping[str, Any]], *, empty: str) -> None:
@@ -49,7 +57,7 @@ class Output:
             return
         grid = Table.grid(padding=(0, 2))
         for name, value in values.items():
-            grid.add_row(Text(name, style="bold"), Text(cell(value)))
+            grid.add_row(Text(heading(name), style="bold"), Text(cell(value), overflow="fold"))
         self.out.print(grid)
 
     def json(self, value: Any) -> None:
@@ -68,6 +76,11 @@ class Output:
         """End the command with its reason, one line."""
         self.err.print(Text.assemble(("error: ", "bold red"), message))
         raise typer.Exit(code)
+
+
+def heading(name: str) -> str:
+    """``knownAt`` and ``known_at`` are ``known at`` to people."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).replace("_", " ").lower()
 
 
 def cell(value: Any) -> str:
@@ -90,7 +103,7 @@ def _table(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in columns:
         number = all(isinstance(row.get(name), int | float | None) for row in rows)
-        table.add_column(name.replace("_", " "), justify="right" if number else "left", overflow="fold")
+        table.add_column(heading(name), justify="right" if number else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(cell(row.get(name))) for name in columns))
     return table
