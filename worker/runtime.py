@@ -1,15 +1,17 @@
-"""The composition root: everything a process of ours is made of, from its settings.
+"""The composition root: what a process of ours is made of, from its settings.
 
-``Runtime`` is what all processes share; ``WorkerRuntime`` adds what sends: one event loop and one HTTP client per remote
+``Runtime`` is what all processes share; ``WorkerRuntime`` adds what sends: one event loop, and one HTTP client a remote,
 that live as long as the worker process.
 """
 
 import asyncio
 import os
 import socket
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
+from typing import TypeVar
 
 from celery import Celery
 from redis import Redis
@@ -17,6 +19,8 @@ from redis.asyncio import Redis as AsyncRedis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from api_adapter.client import CoachingClient
+from api_adapter.outcomes import Outcome
 from api_adapter.transport import Transport
 from worker.app import make_app
 from worker.clock import uniform, utc_now
@@ -26,6 +30,8 @@ from worker.remote_access import open_remote
 from worker.settings import Settings
 from worker.store.engine import Database
 from worker.store.history import installation_salt, most_sent_since
+
+T = TypeVar("T")
 
 REDIS_TIMEOUT = 5.0
 REDIS_CONNECT_TIMEOUT = 2.0
@@ -83,10 +89,18 @@ class WorkerRuntime:
         """Raises ``KeyError`` for a remote that the settings no longer name: its jobs stay pending."""
         return self._runner.run(self._run(chunk))
 
+    def ask(self, remote: str, call: Callable[[CoachingClient], Awaitable[Outcome[T]]]) -> Outcome[T]:
+        """One call outside of any chunk."""
+
+        async def asked() -> Outcome[T]:
+            return await call(self._remote(remote).client)
+
+        return self._runner.run(asked())
+
     def close(self) -> None:
+        """Close the HTTP clients and the event loop; the runtime is its owner's to close."""
         self._runner.run(self._close())
         self._runner.close()
-        self.runtime.close()
 
     async def _run(self, chunk: Chunk) -> Summary:
         return await self.executor.run_chunk(chunk, self._remote(chunk.remote))

@@ -31,6 +31,7 @@ def _open(**_: Any) -> None:
 def _close(**_: Any) -> None:
     if runtime := _here.pop("runtime", None):
         runtime.close()
+        runtime.runtime.close()
 
 
 @shared_task(bind=True, name=TASK)

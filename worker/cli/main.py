@@ -16,7 +16,20 @@ from worker.intake.accept import KeyConflict
 from worker.intake.source import FileRefused
 from worker.settings_problems import SettingsError
 
-GROUPS = ("processes", "targets", "quotas", "jobs", "batches", "explain", "status", "configuration", "database")
+GROUPS = (
+    "up",
+    "demo",
+    "processes",
+    "targets",
+    "quotas",
+    "jobs",
+    "batches",
+    "explain",
+    "status",
+    "doctor",
+    "configuration",
+    "database",
+)
 
 app = typer.Typer(
     name="coachsync",

@@ -6,9 +6,10 @@ import threading
 import time
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from celery.signals import setup_logging
 
 from api_adapter.sandbox.errors import SandboxError
 from api_adapter.sandbox.idempotency import IdempotencyMode
@@ -42,6 +43,7 @@ def worker(
     settings = runtime.settings
     configure_logging(settings)
     runtime.close()
+    setup_logging.connect(_keep_our_logging, weak=False)
     os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")  # noqa: TID251 - Celery reads it: TERM gives chunks time to end
     arguments = [
         "worker",
@@ -53,6 +55,10 @@ def worker(
         "--without-mingle",
     ]
     runtime.app.worker_main([*arguments, "--loglevel", settings.log_level, "--hostname", f"coachsync-{os.getpid()}@%h"])
+
+
+def _keep_our_logging(**_: Any) -> None:
+    """Celery sets up no logging of its own where somebody listens to this signal."""
 
 
 def loops() -> None:

@@ -1,0 +1,176 @@
+"""``coachsync demo``: the main job on a realistic sample, with faults, on this machine; it leaves nothing running."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.request import urlopen
+
+import typer
+from redis import RedisError
+from sqlalchemy.exc import SQLAlchemyError
+
+from schemas.jobs import JobKind
+from schemas.lanes import Lane
+from worker.cli.apply import Asked, apply_file
+from worker.cli.output import ExitCode, Output
+from worker.cli.watch import watch_batch
+from worker.core.acceptance import Fate
+from worker.demo.sample import faults_json, quotas_jsonl, targets_csv
+from worker.demo.story import Story, tell
+from worker.embedded.parent_death import dying_with_us
+from worker.runtime import Runtime
+from worker.settings import load_settings
+from worker.store import schema
+from worker.store.batches import NewBatch
+
+RATE = "200/second"
+START_SECONDS = 30.0
+STOP_SECONDS = 60.0
+PATIENCE = 120.0
+MARK = "# written by `coachsync demo`, which empties this folder at its next start\n"
+
+
+def register(root: typer.Typer) -> None:
+    root.command()(demo)
+
+
+def demo(
+    home: Annotated[Path, typer.Option("--home", help="Where its database and files go.")] = Path(".coachsync/demo"),
+) -> None:
+    """Apply 2,300 target updates and 12 quota recalculations against a sandbox with faults, and tell what happened.
+
+    Everything runs on this machine, from Valkey to the Coaching API, and is stopped at the end. Under a minute.
+    """
+    output = Output()
+    home = _fresh(home.absolute(), output)
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("COACHSYNC_")}  # noqa: TID251 - the demo's own world, not the user's
+    environ["COACHSYNC_HOME"] = str(home)
+    runtime = Runtime(load_settings(environ, cwd=home))
+    output.say("Starting Valkey, a sandbox Coaching API with a few faults, two worker processes and the loops …")
+    with _running(home, environ, runtime, output):
+        code = _play(home, runtime, output)
+    runtime.close()
+    raise typer.Exit(code)
+
+
+def _fresh(home: Path, output: Output) -> Path:
+    """An empty folder with the demo's settings and files; never one that somebody else has filled."""
+    config = home / "coachsync.toml"
+    if home.exists() and not (config.is_file() and config.read_text().startswith(MARK)) and any(home.iterdir()):
+        output.fail(f"--home: {home} holds something that is not the demo's; name an empty folder")
+    shutil.rmtree(home, ignore_errors=True)
+    home.mkdir(parents=True, mode=0o700)
+    config.write_text(f'{MARK}api_url = "http://127.0.0.1:{_free_port()}"\nrate_limit = "{RATE}"\n')
+    (home / "targets.csv").write_text(targets_csv())
+    (home / "quotas.jsonl").write_text(quotas_jsonl())
+    (home / "faults.json").write_text(faults_json())
+    return home
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
+
+
+@contextmanager
+def _running(home: Path, environ: Mapping[str, str], runtime: Runtime, output: Output) -> Iterator[None]:
+    """`coachsync up` as a child of its own, stopped at the end whatever happens."""
+    argv = [sys.executable, "-m", "worker.cli", "up", "--sandbox", "--faults", str(home / "faults.json")]
+    with (home / "up.log").open("wb") as log:
+        child = subprocess.Popen(  # noqa: S603 - our own command
+            dying_with_us(argv, signal.SIGTERM), env=environ, cwd=home, stdout=log, stderr=log, start_new_session=True
+        )
+    try:
+        _wait_ready(child, runtime, home, output)
+        yield
+    finally:
+        child.terminate()
+        child.wait(STOP_SECONDS)
+
+
+def _wait_ready(child: subprocess.Popen[bytes], runtime: Runtime, home: Path, output: Output) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while not _ready(runtime):
+        if child.poll() is not None or time.monotonic() > deadline:
+            tail = (home / "up.log").read_text(errors="replace").splitlines()[-5:]
+            output.fail("it did not start; the last words:\n" + "\n".join(tail), ExitCode.SOME_FAILED)
+        threading.Event().wait(0.1)
+
+
+def _ready(runtime: Runtime) -> bool:
+    try:
+        runtime.redis.ping()
+        return schema.version(runtime.database) == schema.newest() and bool(_ledger(runtime))
+    except (RedisError, SQLAlchemyError, OSError):
+        return False
+
+
+def _play(home: Path, runtime: Runtime, output: Output) -> ExitCode:
+    output.say("\nA dozen quota recalculations, ahead of all else:")
+    quotas = Asked(str(home / "quotas.jsonl"), JobKind.QUOTA_RECALCULATION, NewBatch("demo", Lane.INTERACTIVE))
+    receipt = apply_file(quotas, runtime, output)
+    runtime.dispatcher.run_once()
+    code = watch_batch(runtime, receipt.batch_id, PATIENCE, output)
+    output.say("\nA file of target updates for two customers, with duplicates, stale wishes and rows that are wrong:")
+    targets = Asked(str(home / "targets.csv"), JobKind.TARGET_UPDATE, NewBatch("demo", Lane.BULK))
+    batch = apply_file(targets, runtime, output).batch_id
+    runtime.dispatcher.run_once()
+    code = watch_batch(runtime, batch, PATIENCE, output) or code
+    with runtime.database.read() as session:
+        story = tell(session, batch)
+    _summarise(story, _ledger(runtime), output)
+    output.say("\nThe same file once more:")
+    again = apply_file(targets, runtime, output)
+    output.say(f"  {again.fates[Fate.UNCHANGED]:,} rows are unchanged: nothing is sent for them.")
+    _point_deeper(story, home, output)
+    return code
+
+
+def _ledger(runtime: Runtime) -> dict[str, Any]:
+    with urlopen(f"{runtime.settings.api_url}/_sandbox/ledger?window=1", timeout=5) as answer:  # noqa: S310 - our own sandbox
+        ledger: dict[str, Any] = json.load(answer)
+        return ledger
+
+
+def _summarise(story: Story, ledger: dict[str, Any], output: Output) -> None:
+    batch = story.batch
+    seconds = ((batch.completed_at or batch.touched_at) - batch.created_at).total_seconds()
+    updated = batch.succeeded - batch.unchanged
+    output.say("\nWhat happened")
+    output.say(f"  {batch.rows:,} rows given = {batch.accepted:,} accepted + {batch.rejected:,} rejected")
+    output.say(
+        f"  {batch.accepted:,} accepted = {updated:,} updated + {batch.superseded:,} coalesced"
+        f" (a newer wish for the same target) + {batch.failed:,} failed + {batch.cancelled:,} cancelled"
+    )
+    output.say(f"  {batch.rejected:,} rejected, each with its reason in targets.csv.rejected.csv, such as:")
+    for line, field, reason in story.refused:
+        output.say(f"    line {line}: {field}: {reason}")
+    output.say("  The remote made trouble, and every target still got its newest wish:")
+    for what, times in story.trouble:
+        output.say(f"    {times} x {what}")
+    most, limit = ledger["most_in"]["1"], RATE.partition("/")[0]
+    output.say(
+        f"  {story.requests:,} requests in {seconds:.0f} s; the remote saw at most {most} in any second"
+        f" (limit {limit}), {ledger['cooldown_violations']} while it had asked for quiet"
+    )
+
+
+def _point_deeper(story: Story, home: Path, output: Output) -> None:
+    if story.retried is None:
+        return
+    job, name = story.retried
+    program = Path(sys.argv[0]).name if shutil.which("coachsync") else sys.argv[0]
+    output.say("\nLook deeper: the whole story of a target that met trouble")
+    output.say(f"  COACHSYNC_HOME={home} {program} explain {name}")
+    output.say(f"  COACHSYNC_HOME={home} {program} explain {job}")

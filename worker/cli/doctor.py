@@ -1,0 +1,166 @@
+"""``coachsync doctor``: is everything in place, and if not, what to do."""
+
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+
+import typer
+from redis import RedisError
+from sqlalchemy.exc import SQLAlchemyError
+
+from api_adapter.outcomes import Answered, Missing, Outcome, Refused, Unauthorized
+from api_adapter.rate_limit.permits import Permit
+from schemas.coaching import Target
+from schemas.lanes import Lane
+from worker import settings as settings_module
+from worker.cli.options import Json
+from worker.cli.output import ExitCode, Output
+from worker.clock import utc_now
+from worker.remotes import Remote
+from worker.runtime import Runtime, WorkerRuntime
+from worker.store import schema
+from worker.store.engine import database_now
+from worker.store.heartbeats import seen_within
+
+MOST_SKEW = timedelta(seconds=5)
+LEAST_DISK = 500 * 1024 * 1024
+SEEN_WITHIN = timedelta(seconds=60)
+
+
+class Health(StrEnum):
+    OK = "ok"
+    WARNING = "warning"
+    BROKEN = "broken"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """``remedy`` is empty where nothing needs one."""
+
+    what: str
+    health: Health
+    found: str
+    remedy: str = ""
+
+
+def register(root: typer.Typer) -> None:
+    root.command()(doctor)
+
+
+def doctor(as_json: Json = False) -> None:
+    """Check settings, database, migrations, clock, broker, remotes and processes; say the remedy for what is wrong.
+
+    It asks each remote for a target that does not exist: one read, which changes nothing.
+    """
+    output = Output(as_json)
+    runtime = Runtime(settings_module.from_environment())
+    findings = list(_examine(runtime))
+    runtime.close()
+    rows = [{"what": f.what, "health": str(f.health), "found": f.found, "remedy": f.remedy} for f in findings]
+    output.table(("what", "health", "found", "remedy"), rows, empty="nothing to examine")
+    broken = any(finding.health is Health.BROKEN for finding in findings)
+    raise typer.Exit(ExitCode.SOME_FAILED if broken else ExitCode.DONE)
+
+
+def _examine(runtime: Runtime) -> Iterator[Finding]:
+    yield Finding("settings", Health.OK, "can be read")
+    yield _database(runtime)
+    yield _disk(runtime)
+    yield _broker(runtime)
+    if not runtime.settings.all_remotes:
+        yield Finding("remotes", Health.BROKEN, "none", "set COACHSYNC_API_URL, or a [remotes.NAME] in coachsync.toml")
+    for remote in runtime.settings.all_remotes:
+        yield _remote(runtime, remote)
+
+
+def _database(runtime: Runtime) -> Finding:
+    try:
+        version = schema.version(runtime.database)
+        if version != schema.newest():
+            found = f"schema at {version or 'nothing'}, {schema.newest()} is needed"
+            return Finding("database", Health.BROKEN, found, "run `coachsync db upgrade`")
+        with runtime.database.read() as session:
+            skew = abs(database_now(session) - utc_now())
+            loops = [beat for beat in seen_within(session, SEEN_WITHIN) if beat.role == "loops"]
+    except SQLAlchemyError as error:
+        reason = str(error).splitlines()[0]
+        return Finding("database", Health.BROKEN, reason, "check COACHSYNC_DATABASE_URL, and that the server runs")
+    if skew > MOST_SKEW:
+        found = f"its clock and ours are {skew.total_seconds():.0f} s apart"
+        return Finding("database", Health.WARNING, found, "synchronise both machines' clocks (NTP)")
+    if not loops:
+        return Finding(
+            "database", Health.WARNING, f"schema {version}; no loops seen", "start `coachsync loops` or `up`"
+        )
+    return Finding("database", Health.OK, f"schema {version}, clock agrees, {len(loops)} loops seen")
+
+
+def _disk(runtime: Runtime) -> Finding:
+    home = runtime.settings.home
+    place = next(folder for folder in (home, *home.parents) if folder.exists())
+    free = shutil.disk_usage(place).free
+    if not os.access(place, os.W_OK):
+        return Finding("home", Health.BROKEN, f"{home} cannot be written", "name another in COACHSYNC_HOME")
+    if free < LEAST_DISK:
+        return Finding(
+            "home", Health.WARNING, f"{free // 1024**2} MiB free in {home}", "make room: a full disk stops all"
+        )
+    return Finding("home", Health.OK, f"{home}, {free // 1024**3} GiB free")
+
+
+def _broker(runtime: Runtime) -> Finding:
+    try:
+        info = runtime.redis.info()
+        policy = runtime.redis.config_get("maxmemory-policy").get("maxmemory-policy", "noeviction")
+        workers = len(runtime.app.control.ping(timeout=1.0) or [])
+    except (RedisError, OSError) as error:
+        embedded = runtime.settings.embedded_broker
+        remedy = "start `coachsync up`" if embedded else "check COACHSYNC_BROKER_URL, and that the server runs"
+        return Finding("broker", Health.BROKEN, str(error).splitlines()[0], remedy)
+    server = f"{info.get('server_name', 'redis')} {info.get('valkey_version') or info.get('redis_version')}"
+    if policy != "noeviction":
+        found = f"{server} may evict keys ({policy})"
+        return Finding("broker", Health.WARNING, found, "set maxmemory-policy noeviction: the limiter must not forget")
+    if not info.get("aof_enabled"):
+        found = f"{server} keeps nothing over a restart"
+        return Finding(
+            "broker", Health.WARNING, found, "set appendonly yes: restarts are then quicker; nothing is lost"
+        )
+    if not workers:
+        return Finding("broker", Health.WARNING, f"{server}; no worker answers", "start `coachsync worker` or `up`")
+    return Finding("broker", Health.OK, f"{server}, {workers} workers answer")
+
+
+def _remote(runtime: Runtime, remote: Remote) -> Finding:
+    what = f"remote {remote.name}"
+    worker = WorkerRuntime(runtime)
+    outcome = worker.ask(remote.name, lambda client: client.get_target(_permit(remote), _nobody(remote)))
+    worker.close()
+    match outcome:
+        case Answered() | Missing() | Refused():
+            return Finding(what, Health.OK, f"{remote.api_url} answers in {_ms(outcome)} ms")
+        case Unauthorized(message=message):
+            remedy = "renew the token it is given (see `coachsync config`)"
+            return Finding(what, Health.BROKEN, f"{remote.api_url} does not let us in: {message}", remedy)
+        case _:
+            message = getattr(outcome, "message", "no answer")
+            remedy = "check its URL, the network, and its status page"
+            return Finding(what, Health.BROKEN, f"{remote.api_url}: {message}", remedy)
+
+
+def _permit(remote: Remote) -> Permit:
+    """One request of a person's, outside of the limiter: the broker may be what is being looked into."""
+    return Permit(remote.name, Lane.INTERACTIVE, "doctor", time.monotonic() + remote.request_timeout.total_seconds())
+
+
+def _nobody(remote: Remote) -> str:
+    customer = remote.customers[0] if remote.customers else "any"
+    return f"customers/{customer}/profiles/any/targets/coachsync-doctor"
+
+
+def _ms(outcome: Outcome[Target]) -> str:
+    return f"{outcome.exchange.latency / timedelta(milliseconds=1):.0f}"

@@ -1,0 +1,111 @@
+"""``coachsync up``: everything on this machine, in the foreground."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+
+import typer
+
+from worker import settings as settings_module
+from worker.cli.output import ExitCode, Output
+from worker.embedded.child import ChildSpec
+from worker.embedded.errors import EmbeddedError
+from worker.embedded.keeper import GaveUp
+from worker.embedded.private_directory import make_home
+from worker.embedded.supervisor import Supervisor
+from worker.embedded.valkey import Valkey
+from worker.log import configure_logging
+from worker.runtime import Runtime
+from worker.settings import Settings
+from worker.store import schema
+
+WORKER_GRACE = timedelta(seconds=40)  # a chunk in flight, its requests' timeouts, the soft shutdown
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxAsked:
+    faults: Path | None = None
+    targets: int | None = None
+
+
+def register(root: typer.Typer) -> None:
+    root.command()(up)
+
+
+def up(
+    workers: Annotated[int, typer.Option("--workers", min=1, max=64, help="Worker processes.")] = 2,
+    sandbox: Annotated[
+        bool, typer.Option("--sandbox", help="Run the sandbox Coaching API where COACHSYNC_API_URL points.")
+    ] = False,
+    faults: Annotated[Path | None, typer.Option("--faults", help="The sandbox's fault script.", metavar="FILE")] = None,
+    sandbox_targets: Annotated[int | None, typer.Option("--sandbox-targets", min=0, hidden=True)] = None,
+) -> None:
+    """Run workers and loops on this machine; Valkey too where no COACHSYNC_BROKER_URL is given, on SQLite by default.
+
+    Other commands find it by the same COACHSYNC_HOME. Ctrl-C stops all; a second one at once.
+
+    Example: COACHSYNC_API_URL=http://127.0.0.1:8081 coachsync up --sandbox
+    """
+    output = Output()
+    settings = settings_module.from_environment()
+    configure_logging(settings)
+    if faults and not sandbox:
+        output.fail("--faults is the sandbox's: give --sandbox too")
+    wanted = SandboxAsked(faults, sandbox_targets) if sandbox else None
+    try:
+        with _specs(settings, workers, wanted, output) as specs:
+            ending = asyncio.run(Supervisor(specs, forward=_forward).run())
+    except EmbeddedError as error:
+        output.fail(str(error))
+    if isinstance(ending, GaveUp):
+        output.fail(f"{ending.name} keeps ending ({ending.reason}); its last words are above", ExitCode.SOME_FAILED)
+
+
+@contextmanager
+def _specs(settings: Settings, workers: int, sandbox: SandboxAsked | None, output: Output) -> Iterator[list[ChildSpec]]:
+    """The children in the order of their start; the home stays claimed while they run."""
+    environ = dict(os.environ)  # noqa: TID251 - the children's environment is ours
+    with ExitStack() as stack:
+        specs: list[ChildSpec] = []
+        if settings.embedded_broker:
+            specs.append(stack.enter_context(Valkey(settings.home)).spec())
+        else:
+            make_home(settings.home)
+        _prepare_database(settings, output)
+        if sandbox:
+            specs.append(_sandbox(settings, sandbox, environ, output))
+        command = (sys.executable, "-m", "worker.cli")
+        specs.append(
+            ChildSpec("worker", (*command, "worker", "--concurrency", str(workers)), environ, grace=WORKER_GRACE)
+        )
+        specs.append(ChildSpec("loops", (*command, "loops"), environ))
+        yield specs
+
+
+def _prepare_database(settings: Settings, output: Output) -> None:
+    runtime = Runtime(settings)
+    before, after = schema.upgrade(runtime.database)
+    runtime.close()
+    if before != after:
+        output.note(f"The database's schema is now at {after}.")
+
+
+def _sandbox(settings: Settings, asked: SandboxAsked, environ: Mapping[str, str], output: Output) -> ChildSpec:
+    url = urlsplit(settings.api_url or "")
+    if url.scheme != "http" or url.hostname not in ("127.0.0.1", "localhost") or not url.port:
+        output.fail("--sandbox: set COACHSYNC_API_URL to a port of this machine, like http://127.0.0.1:8081")
+    argv = [sys.executable, "-m", "worker.cli", "sandbox", "--host", "127.0.0.1", "--port", str(url.port)]
+    argv += ["--faults", str(asked.faults)] if asked.faults else []
+    argv += ["--targets", str(asked.targets)] if asked.targets is not None else []
+    return ChildSpec("sandbox", argv, environ)
+
+
+def _forward(name: str, line: str) -> None:
+    sys.stderr.write(f"{name:8} {line}\n")

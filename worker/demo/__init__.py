@@ -1,0 +1,1 @@
+"""The demonstration: a sample, its faults, its story."""
