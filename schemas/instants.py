@@ -39,7 +39,10 @@ def format_instant(value: datetime) -> str:
 def _check_aware(value: datetime) -> datetime:
     if value.tzinfo is None:
         raise ValueError("a time without an offset names no instant; add Z or an offset")
-    return value.astimezone(UTC)
+    try:
+        return value.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError(f"{value} is no time in UTC: {error}") from None
 
 
 Instant = Annotated[

@@ -45,8 +45,10 @@ class NameFormat:
                 raise ValueError(f"{_shown(name)} is no {self.noun} name; expected {self.pattern}")
             return
         identifier, at, revision = got.partition("@")
-        if bool(at) != want.endswith("@{revision}"):
-            rule = "needs its @revision" if self.revision else "takes no @revision"
+        wanted = want.endswith("@{revision}")
+        if bool(at) != wanted:
+            where = f" in {_shown(got)}" if self.revision else ""
+            rule = "needs its @revision" if wanted else f"takes no @revision{where}"
             raise ValueError(f"{_shown(name)}: a {self.noun} name {rule}; expected {self.pattern}")
         for part in (identifier, revision) if at else (identifier,):
             if not _ID.fullmatch(part):

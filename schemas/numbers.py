@@ -4,12 +4,14 @@ Source: protobuf ProtoJSON; `target.target` is a float between 0 and 100 (the ve
 """
 
 import math
+import re
 import struct
 from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator
 
 INT32_MAX = 2**31 - 1
+_DIGITS = re.compile(r"([+-]?[0-9]{1,19})(?:\.0+)?")
 _FLOAT32_DIGITS = range(6, 10)  # 6 digits are always exact, 9 always round-trip
 
 
@@ -19,7 +21,11 @@ def to_float32(value: float) -> float:
 
 
 def same_float32(left: float, right: float) -> bool:
-    return to_float32(left) == to_float32(right)
+    """What is no 32-bit float at all (a remote may answer 1e39, NaN) is the same as nothing."""
+    try:
+        return to_float32(left) == to_float32(right)
+    except OverflowError:
+        return False
 
 
 def format_float32(value: float) -> str:
@@ -37,7 +43,7 @@ def check_percentage(value: float) -> float:
     if not math.isfinite(value):
         raise ValueError(f"{value} is no finite number; a percentage from 0 to 100 is expected")
     if not 0 <= value <= 100:  # noqa: PLR2004 - the API's own bounds
-        raise ValueError(f"{value:.10g} is outside 0 to 100 (percent)")
+        raise ValueError(f"{repr(value).removesuffix('.0')} is outside 0 to 100 (percent)")
     return value + 0.0  # -0.0 is 0
 
 
@@ -59,8 +65,10 @@ def number_from_text(value: object) -> object:
 
 def int32_from_json(value: object) -> object:
     """Proto3 JSON writes int32 as a number, yet a string or an integral float is to be accepted."""
-    if isinstance(value, str) and value.strip().lstrip("-").isdigit():
-        return int(value)
+    if isinstance(value, str):
+        if match := _DIGITS.fullmatch(value.strip()):
+            return int(match[1])
+        raise ValueError(f"{value[:40]!r} is no whole number; write it like 5")
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, bool):
