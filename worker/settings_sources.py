@@ -23,7 +23,7 @@ PATHS = frozenset({"home", "ca_bundle", *(f"{name}_file" for name in SECRETS)})
 
 # Kubernetes puts these into every container for a Service that is named coachsync or coachsync-something.
 _SERVICE_LINK = re.compile(r"COACHSYNC_(\w+_)?(SERVICE_(HOST|PORT)(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)\w*)?)")
-_TEST_PREFIX = "COACHSYNC_TEST_"
+_OTHERS = ("COACHSYNC_TEST_", "COACHSYNC_SANDBOX_")
 
 
 class Source(StrEnum):
@@ -186,11 +186,7 @@ def _from_table(
 
 
 def _is_another_programs(variable: str) -> bool:
-    return (
-        variable == CONFIG_VARIABLE
-        or variable.startswith(_TEST_PREFIX)
-        or _SERVICE_LINK.fullmatch(variable) is not None
-    )
+    return variable == CONFIG_VARIABLE or variable.startswith(_OTHERS) or _SERVICE_LINK.fullmatch(variable) is not None
 
 
 def _refuse_unknown(given: Iterable[str], known: Iterable[str], problems: list[str]) -> None:

@@ -12,6 +12,8 @@ from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 
+from api_adapter.rate_limit.policy import parse_rate_limit
+
 _UNPRINTABLE = re.compile(r"[\x00-\x20\x7f]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _BROKER_FORMS = "redis://host:6379/0, rediss://host:6379/0 or redis+socket:///path"
@@ -106,9 +108,11 @@ def redis_client_url(broker_url: str) -> str:
 
 
 def check_rate_limit(text: str) -> str:
-    if not text.strip():
-        raise ValueError("is empty; give a rate like 10/second")
-    return text.strip()
+    try:
+        parse_rate_limit(text)
+    except ValueError as error:
+        raise ValueError(f"cannot be used: {error}") from None
+    return text
 
 
 def check_directory(path: Path) -> Path:

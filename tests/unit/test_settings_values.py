@@ -143,6 +143,11 @@ def test_another_broker_is_refused(given: str, why: str) -> None:
         check_broker_url(given)
 
 
-def test_an_empty_rate_is_refused() -> None:
-    with pytest.raises(ValueError, match="10/second"):
-        check_rate_limit(" ")
+@pytest.mark.parametrize("text", ["", "fast", "10", "0/second", "10/fortnight"])
+def test_a_rate_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="cannot be used: "):
+        check_rate_limit(text)
+
+
+def test_several_rates_are_one_setting() -> None:
+    assert check_rate_limit("10/second, 300 per minute") == "10/second, 300 per minute"

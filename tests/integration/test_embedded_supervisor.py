@@ -1,0 +1,265 @@
+"""The supervisor with real processes and real signals: it starts, restarts, stops, and leaves nothing behind."""
+
+import asyncio
+import logging
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from worker.embedded.child import ChildSpec
+from worker.embedded.parent_death import die_with
+from worker.embedded.restarts import RestartPolicy
+from worker.embedded.supervisor import Supervisor
+
+PATIENCE = 10.0
+SHORT = timedelta(milliseconds=20)
+POLICY = RestartPolicy(first_wait=SHORT, longest_wait=SHORT, quick=timedelta(seconds=5), quick_deaths=3)
+_FORK = multiprocessing.get_context("fork")  # the modules are loaded already: a start takes milliseconds
+
+STEADY = "import os, time; print('pid', os.getpid()); time.sleep(600)"
+WITH_GRANDCHILD = (
+    "import os, subprocess, sys, time; other = subprocess.Popen(['sleep', '600']); "
+    "print('pid', os.getpid()); print('pid', other.pid); time.sleep(600)"
+)
+STUBBORN = "import os, signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + STEADY
+
+
+class Run:
+    """A supervisor in a process of its own; what it and its children say is in ``output``."""
+
+    def __init__(self, specs: Sequence[ChildSpec], output: Path) -> None:
+        self._output = output
+        output.touch()
+        self._process = _FORK.Process(target=_supervise, args=(specs, output, os.getpid()))
+        self._process.start()
+        self.pid = self._process.pid or 0
+
+    @property
+    def lines(self) -> list[str]:
+        return self._output.read_text().splitlines()
+
+    def pids(self, name: str = "") -> list[int]:
+        told = [line.partition("| ") for line in self.lines]
+        return [int(text.split()[1]) for who, _, text in told if who.startswith(name) and text.startswith("pid ")]
+
+    def until(self, true: Callable[[], bool]) -> None:
+        wait_until(true, self._output.read_text)
+
+    def has(self, count: int) -> "Run":
+        self.until(lambda: len(self.pids()) >= count)
+        return self
+
+    def signal(self, number: signal.Signals) -> None:
+        os.kill(self.pid, number)
+
+    def ended(self) -> int | None:
+        self._process.join(PATIENCE)
+        return self._process.exitcode
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.join()
+        self._process.close()
+        for pid in self.pids():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+def _supervise(specs: Sequence[ChildSpec], output: Path, parent: int) -> None:
+    die_with(parent, signal.SIGKILL)
+    with output.open("ab") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    logging.basicConfig(filename=output, level=logging.INFO, format="%(action)s", force=True)
+    ending = asyncio.run(Supervisor(specs, forward=lambda name, line: _say(f"{name}| {line}"), policy=POLICY).run())
+    _say(f"ended: {ending}")
+
+
+def _say(line: str) -> None:
+    os.write(1, f"{line}\n".encode())
+
+
+def wait_until(true: Callable[[], bool], told: Callable[[], str] = str) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not true():
+        assert time.monotonic() < deadline, told()
+        time.sleep(0.01)  # noqa: TID251 - between two looks, bounded by the deadline
+
+
+def never() -> bool:
+    return False
+
+
+def alive(pid: int) -> bool:
+    """Not a zombie: that is dead, only nobody asked how it ended yet."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
+
+
+def gone(pids: list[int]) -> bool:
+    return not any(alive(pid) for pid in pids)
+
+
+@contextmanager
+def supervised(folder: Path, *children: ChildSpec) -> Iterator[Run]:
+    run = Run(children, folder / "output")
+    try:
+        yield run
+    finally:
+        run.close()
+
+
+def child(name: str, code: str = STEADY, **more: Any) -> ChildSpec:
+    return ChildSpec(name, [sys.executable, "-I", "-S", "-u", "-c", code], {}, **more)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_stops_all_and_the_supervisor_says_so(tmp_path: Path, number: signal.Signals) -> None:
+    with supervised(tmp_path, child("a"), child("b", WITH_GRANDCHILD)) as run:
+        pids = run.has(3).pids()
+        run.signal(number)
+        assert run.ended() == 0
+        assert run.lines[-1] == "ended: Stopped()"
+        wait_until(lambda: gone(pids))
+
+
+def test_nothing_survives_a_supervisor_that_was_killed(tmp_path: Path) -> None:
+    with supervised(tmp_path, child("a", STUBBORN), child("b", WITH_GRANDCHILD)) as run:
+        pids = run.has(3).pids()
+        helpers = _children_of(run.pid)
+        run.signal(signal.SIGKILL)
+        run.ended()
+        wait_until(lambda: gone([*pids, *helpers]))
+
+
+def test_children_die_with_the_supervisor_even_if_its_guard_died_first(tmp_path: Path) -> None:
+    with supervised(tmp_path, child("a", STUBBORN), child("b")) as run:
+        pids = run.has(2).pids()
+        (guard,) = set(_children_of(run.pid)) - set(pids)
+        os.kill(guard, signal.SIGKILL)
+        run.signal(signal.SIGKILL)
+        run.ended()
+        wait_until(lambda: gone(pids))
+
+
+def test_children_start_in_order_each_when_the_one_before_is_ready(tmp_path: Path) -> None:
+    code = f"import time; time.sleep(0.3); open({str(tmp_path / 'up')!r}, 'w'); {STEADY}"
+    second = f"import os; print('found', os.path.exists({str(tmp_path / 'up')!r})); {STEADY}"
+    with supervised(tmp_path, child("a", code, ready=(tmp_path / "up").exists), child("b", second)) as run:
+        run.has(2)
+        assert "b| found True" in run.lines
+
+
+def test_children_stop_in_reverse_order(tmp_path: Path) -> None:
+    code = "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: (print('bye'), sys.exit(0))); " + STEADY
+    with supervised(tmp_path, child("a", code), child("b", code), child("c", code)) as run:
+        run.has(3)
+        run.signal(signal.SIGTERM)
+        run.ended()
+        assert [line for line in run.lines if "bye" in line] == ["c| bye", "b| bye", "a| bye"]
+
+
+def test_a_child_that_ignores_the_signal_is_killed_when_its_grace_is_over(tmp_path: Path) -> None:
+    with supervised(tmp_path, child("a", STUBBORN, grace=timedelta(seconds=0.3))) as run:
+        pids = run.has(1).pids()
+        begun = time.monotonic()
+        run.signal(signal.SIGTERM)
+        assert run.ended() == 0
+        assert 0.3 <= time.monotonic() - begun < 5
+        assert gone(pids)
+
+
+def test_a_second_signal_kills_at_once(tmp_path: Path) -> None:
+    grace = timedelta(seconds=60)
+    with supervised(tmp_path, child("a", STUBBORN, grace=grace), child("b", STUBBORN, grace=grace)) as run:
+        pids = run.has(2).pids()
+        run.signal(signal.SIGINT)
+        run.until(lambda: "supervisor_stops" in run.lines)
+        assert all(alive(pid) for pid in pids)
+        run.signal(signal.SIGINT)
+        assert run.ended() == 0
+        assert gone(pids)
+
+
+def test_a_child_has_the_stop_signal_of_its_own(tmp_path: Path) -> None:
+    code = "import signal, sys; signal.signal(signal.SIGQUIT, lambda *_: (print('quit'), sys.exit(0))); " + STEADY
+    with supervised(tmp_path, child("a", code, stop_signal=signal.SIGQUIT)) as run:
+        run.has(1)
+        run.signal(signal.SIGTERM)
+        run.ended()
+        assert "a| quit" in run.lines
+
+
+def test_a_child_that_dies_is_started_again_and_the_others_go_on(tmp_path: Path) -> None:
+    with supervised(tmp_path, child("a"), child("b", WITH_GRANDCHILD)) as run:
+        first = run.has(3).pids("b")
+        os.kill(first[0], signal.SIGKILL)
+        run.has(5)
+        wait_until(lambda: gone(first))
+        assert len(run.pids("a")) == 1
+        assert alive(run.pids("a")[0])
+
+
+def test_a_child_that_keeps_dying_is_given_up_with_its_last_words_and_all_are_stopped(tmp_path: Path) -> None:
+    with supervised(tmp_path, child("a"), child("b", "print('no such table'); raise SystemExit(3)")) as run:
+        assert run.ended() == 0
+        assert run.lines.count("b| no such table") == 3
+        assert "GaveUp(name='b', reason='b died 3 times in a row just after its start" in run.lines[-1]
+        assert "exit status 3" in run.lines[-1]
+        assert "no such table" in run.lines[-1].partition("last_lines")[2]
+        assert gone(run.pids())
+
+
+def test_a_program_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with supervised(tmp_path, ChildSpec("a", ["/no/such/program"], {})) as run:
+        run.ended()
+        assert "/no/such/program cannot be run: No such file or directory" in run.lines[-1]
+
+
+def test_a_child_that_never_gets_ready_is_given_up(tmp_path: Path) -> None:
+    with supervised(tmp_path, child("a", STEADY, ready=never, ready_within=timedelta(seconds=0.2))) as run:
+        run.ended()
+        assert "GaveUp(name='a'" in run.lines[-1]
+        assert gone(run.pids())
+
+
+def test_a_stop_while_a_child_is_waited_for_or_rests_is_quick(tmp_path: Path) -> None:
+    with supervised(tmp_path, child("a", STEADY, ready=never), child("b")) as run:
+        run.has(1)
+        run.signal(signal.SIGTERM)
+        assert run.ended() == 0
+        assert run.pids("b") == []
+
+
+def test_a_grandchild_that_holds_the_output_open_does_not_hold_up_the_restart(tmp_path: Path) -> None:
+    code = "import subprocess; other = subprocess.Popen(['sleep', '600']); print('pid', other.pid)"
+    with supervised(tmp_path, child("a", code)) as run:
+        assert run.ended() == 0
+        assert len(run.pids()) == 3
+        wait_until(lambda: gone(run.pids()))
+
+
+def test_output_is_forwarded_whole_however_it_is_cut(tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.stdout.buffer.write(b'\\xff one' + b'x' * 200_000 + b'\\ntwo\\n  three'); sys.stdout.flush()"
+    )
+    with supervised(tmp_path, child("a", code)) as run:
+        run.ended()
+        text = "\n".join(line.removeprefix("a| ") for line in run.lines)
+        assert text.count("x" * 60_000) >= 3
+        assert "a| two" in run.lines
+        assert "a|   three" in run.lines
+
+
+def _children_of(pid: int) -> list[int]:
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]

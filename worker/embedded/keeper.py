@@ -1,0 +1,130 @@
+"""Keeps one child running: starts it, asks whether it is ready, starts it again when it dies, stops it."""
+
+import asyncio
+import time
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, assert_never
+
+from worker.embedded.child import Child, ChildSpec, Ended, Forward
+from worker.embedded.guard import Guard
+from worker.embedded.restarts import Deaths, GiveUp, RestartIn, RestartPolicy, count_death, decide_restart
+from worker.log import get_logger
+
+log = get_logger(__name__)
+_LOOK_EVERY = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """Asked to stop, and all have."""
+
+
+@dataclass(frozen=True, slots=True)
+class GaveUp:
+    """The child ``name`` kept dying. All others have been stopped."""
+
+    name: str
+    reason: str
+    last_lines: tuple[str, ...]
+
+
+Ending = Stopped | GaveUp
+
+
+class Keeper:
+    """``end`` is the whole supervisor's: it gets a ``GaveUp`` when this child cannot be kept running."""
+
+    def __init__(
+        self, spec: ChildSpec, guard: Guard, forward: Forward, policy: RestartPolicy, end: asyncio.Future[Ending]
+    ) -> None:
+        self.spec = spec
+        self.ready = asyncio.Event()
+        self._guard = guard
+        self._forward = forward
+        self._policy = policy
+        self._end = end
+        self._child: Child | None = None
+        self._stopping = asyncio.Event()
+        self._task = self._watched(self._keep())
+
+    async def stop(self, hurry: asyncio.Event) -> None:
+        """Ask it, wait its grace or until somebody is in a hurry, kill it."""
+        self._stopping.set()
+        if self._child:
+            self._child.ask_to_stop()
+        hurried = asyncio.ensure_future(hurry.wait())
+        grace = self.spec.grace.total_seconds()
+        await asyncio.wait({self._task, hurried}, timeout=grace, return_when=asyncio.FIRST_COMPLETED)
+        hurried.cancel()
+        while not self._task.done():
+            if self._child:
+                log.warning("child_killed", child=self.spec.name)
+                self._child.kill()
+            await asyncio.wait({self._task}, timeout=_LOOK_EVERY)
+
+    async def _keep(self) -> None:
+        deaths = Deaths()
+        while not self._stopping.is_set():
+            ended = await self._live()
+            if self._stopping.is_set():
+                return
+            deaths = count_death(deaths, ended.lived, self._policy)
+            match decide_restart(deaths, self._policy):
+                case RestartIn(wait):
+                    log.warning("child_died", child=self.spec.name, how=ended.how, restart_in=wait)
+                    await self._rest(wait)
+                case GiveUp(quick_deaths):
+                    self._give_up(quick_deaths, ended)
+                    return
+                case decision:
+                    assert_never(decision)
+
+    async def _live(self) -> Ended:
+        """One life, from start to end. One that never got ready counts as no life at all."""
+        try:
+            child = await Child.start(self.spec, self._guard, self._forward)
+        except OSError as error:
+            return Ended(f"not started: {error}", timedelta(0), ())
+        self._child = child
+        if self._stopping.is_set():
+            child.ask_to_stop()
+        self.ready.clear()
+        asking = self._watched(self._ask_ready(child))
+        ended = await child.ended()
+        asking.cancel()
+        self._child = None
+        return ended if self.ready.is_set() else Ended(ended.how, timedelta(0), ended.last_lines)
+
+    async def _ask_ready(self, child: Child) -> None:
+        deadline = time.monotonic() + self.spec.ready_within.total_seconds()
+        while not (self.spec.ready is None or await asyncio.to_thread(self.spec.ready)):
+            if time.monotonic() > deadline:
+                log.warning("child_not_ready", child=self.spec.name, within=self.spec.ready_within)
+                child.kill()
+                return
+            await asyncio.sleep(_LOOK_EVERY)
+        log.info("child_ready", child=self.spec.name, pid=child.pid)
+        self.ready.set()
+
+    async def _rest(self, wait: timedelta) -> None:
+        stopping = asyncio.ensure_future(self._stopping.wait())
+        await asyncio.wait({stopping}, timeout=wait.total_seconds())
+        stopping.cancel()
+
+    def _give_up(self, quick_deaths: int, ended: Ended) -> None:
+        reason = f"{self.spec.name} died {quick_deaths} times in a row just after its start, at last with {ended.how}"
+        log.error("child_given_up", child=self.spec.name, how=ended.how, quick_deaths=quick_deaths)
+        if not self._end.done():
+            self._end.set_result(GaveUp(self.spec.name, reason, ended.last_lines))
+
+    def _watched(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """A bug in it ends the supervisor, instead of leaving a child that nobody looks after."""
+        task = asyncio.get_running_loop().create_task(work)
+        task.add_done_callback(self._end_on_bug)
+        return task
+
+    def _end_on_bug(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (bug := task.exception()) and not self._end.done():
+            self._end.set_exception(bug)
