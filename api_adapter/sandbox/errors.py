@@ -5,7 +5,8 @@ SandboxError             the sandbox cannot do what its operator asked; one line
 ├── LimitError           a rate limit that cannot be read
 ├── OptionsError         any other setting that cannot be read
 ├── SeedError            a seed or roster that cannot be read
-└── NotLoopbackError     the address to bind is not this machine's own
+├── NotLoopbackError     the address to bind is not this machine's own
+└── CannotListenError    the address is taken, or not to be had
 Refusal                  the API answers with an error: a google.rpc.Status on the wire
 """
 
@@ -35,6 +36,10 @@ class SeedError(SandboxError):
 
 
 class NotLoopbackError(SandboxError):
+    pass
+
+
+class CannotListenError(SandboxError):
     pass
 
 

@@ -17,13 +17,14 @@ from multidict import CIMultiDict
 from api_adapter.sandbox.admin import ADMIN_PREFIX, administer
 from api_adapter.sandbox.answers import Answer, Cut
 from api_adapter.sandbox.api import Call, Clock, CoachingApi
-from api_adapter.sandbox.errors import NotLoopbackError
+from api_adapter.sandbox.errors import CannotListenError, NotLoopbackError
 from api_adapter.sandbox.faults import Faults
 from api_adapter.sandbox.ledger import Ledger
 from api_adapter.sandbox.options import SandboxOptions
 from api_adapter.sandbox.state import State
 
 _SHUTDOWN_SECONDS = 1.0
+_BACKLOG = 1024
 
 
 def wall_clock() -> datetime:
@@ -64,10 +65,17 @@ async def running_sandbox(
     runner = web.ServerRunner(web.Server(_handler(api), access_log=None), shutdown_timeout=_SHUTDOWN_SECONDS)
     await runner.setup()
     try:
-        await web.TCPSite(runner, host, port, backlog=1024).start()
+        await _listen(runner, host, port)
         yield RunningSandbox(_url(runner.addresses[0]), api)
     finally:
         await runner.cleanup()
+
+
+async def _listen(runner: web.ServerRunner, host: str, port: int) -> None:
+    try:
+        await web.TCPSite(runner, host, port, backlog=_BACKLOG).start()
+    except OSError as error:
+        raise CannotListenError(f"the sandbox cannot listen on {host}, port {port}: {error.strerror}") from error
 
 
 async def serve(host: str, port: int, options: SandboxOptions, *, on_ready: Callable[[str], None]) -> None:
@@ -85,13 +93,11 @@ def run(host: str, port: int, options: SandboxOptions, *, on_ready: Callable[[st
 async def _serve_until_signalled(
     host: str, port: int, options: SandboxOptions, on_ready: Callable[[str], None]
 ) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
+    serving = asyncio.create_task(serve(host, port, options, on_ready=on_ready))
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    async with running_sandbox(options, host=host, port=port) as sandbox:
-        on_ready(sandbox.url)
-        await stop.wait()
+        asyncio.get_running_loop().add_signal_handler(number, serving.cancel)
+    with contextlib.suppress(asyncio.CancelledError):
+        await serving
 
 
 def _check_loopback(host: str) -> None:

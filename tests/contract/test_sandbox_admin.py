@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from api_adapter.sandbox.errors import FaultScriptError, LimitError, NotLoopbackError
+from api_adapter.sandbox.errors import CannotListenError, FaultScriptError, LimitError, NotLoopbackError
 from api_adapter.sandbox.options import SandboxOptions
 from api_adapter.sandbox.server import running_sandbox
 from tests.contract.sandbox_caller import PROFILE, TARGET, WISH, Caller, calling
@@ -140,6 +140,13 @@ def test_an_address_that_others_can_reach_is_refused(host: str) -> None:
 
     with pytest.raises(NotLoopbackError, match="this machine only"):
         asyncio.run(start())
+
+
+def test_a_port_that_is_taken_is_said_in_one_line(api: Caller) -> None:
+    taken = int(api.sandbox.url.rsplit(":", 1)[1])
+    complaint = rf"^the sandbox cannot listen on 127.0.0.1, port {taken}: [^\n]+$"
+    with pytest.raises(CannotListenError, match=complaint), calling(port=taken):
+        pytest.fail("it listens")
 
 
 @pytest.mark.parametrize(
