@@ -58,7 +58,10 @@ class Earlier:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How one resource stands before an offer: newest version, the pending job, whether one is running."""
+    """How one resource stands before an offer: newest version, the pending job, whether one is running.
+
+    ``newest_job_id`` 0: no wish was accepted yet, and any version is newer (one before 1970 is negative).
+    """
 
     version: int = 0
     newest_job_id: int = 0
@@ -105,17 +108,16 @@ def plan_acceptance(
     plan = Acceptance(standings=dict(standings))
     keys = dict(earlier)
     for offer in offers:
-        refusal = _refuse(offer, plan.standings.get(offer.wish.resource, Standing()), keys, now)
-        if refusal:
-            plan.refused.append(refusal)
-            continue
         key = offer.wish.request_key
-        if key and key in keys:
-            plan.accepted.append(Accepted(offer, Fate.REPEATED, version=0, by=keys[key].id))
-            continue
-        _accept(plan, offer, now, forced=forced)
-        if key:
-            keys[key] = Earlier(offer.id, offer.wish_text)
+        first = keys.get(key) if key else None
+        if first and first.wish_text == offer.wish_text:
+            plan.accepted.append(Accepted(offer, Fate.REPEATED, version=0, by=first.id))
+        elif refusal := _refuse(offer, plan.standings.get(offer.wish.resource, Standing()), first, now):
+            plan.refused.append(refusal)
+        else:
+            _accept(plan, offer, now, forced=forced)
+            if key:
+                keys[key] = Earlier(offer.id, offer.wish_text)
     _settle_superseded_within(plan)
     return plan
 
@@ -135,7 +137,7 @@ def _accept(plan: Acceptance, offer: Offer, now: datetime, *, forced: bool) -> N
     name, as_of = offer.wish.resource, offer.wish.as_of
     standing = plan.standings.get(name, Standing())
     version = microseconds(as_of) if as_of else max(microseconds(now), standing.version + 1)
-    if version < standing.version:
+    if standing.newest_job_id and version < standing.version:
         plan.accepted.append(Accepted(offer, Fate.SUPERSEDED, version, by=standing.newest_job_id))
         return
     if standing.pending_job_id is not None:
@@ -173,13 +175,13 @@ def identity_differences(wish: TargetUpdate, known: KnownIdentity) -> tuple[str,
     return tuple(name for name, (asked, there) in pairs.items() if asked is not None and asked != there)
 
 
-def _refuse(offer: Offer, standing: Standing, keys: Mapping[str, Earlier], now: datetime) -> Refusal | None:
+def _refuse(offer: Offer, standing: Standing, first: Earlier | None, now: datetime) -> Refusal | None:
     wish = offer.wish
     if wish.as_of and wish.as_of > now + LATEST_AS_OF:
         return Refusal(offer, "asOf", "lies in the future: it would shut out every wish until then", str(wish.as_of))
-    if wish.request_key and (first := keys.get(wish.request_key)) and first.wish_text != offer.wish_text:
-        difference = describe_difference(first.wish_text, offer.wish_text)
-        return Refusal(offer, "requestKey", f"was accepted before with other content: {difference}", wish.request_key)
+    if first:
+        reason = f"was accepted before with other content: {describe_difference(first.wish_text, offer.wish_text)}"
+        return Refusal(offer, "requestKey", reason, wish.request_key or "")
     if isinstance(wish, TargetUpdate) and standing.known and not standing.known.uncertain:
         return _refuse_widening(offer, wish, standing.known)
     return None

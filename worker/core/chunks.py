@@ -7,9 +7,7 @@ behind a long queue.
 from collections.abc import Sequence
 from datetime import timedelta
 
-CHUNK_BUDGET = timedelta(
-    seconds=2
-)  # a chunk sends this long at most, then gives back: lanes stay fair, a stop is quick
+CHUNK_BUDGET = timedelta(seconds=2)  # a chunk sends so long at most, then gives back: lanes stay fair, a stop is quick
 LOOK_AHEAD = timedelta(seconds=10)
 LARGEST_CHUNK = 400
 SMALLEST_CHUNK = 10

@@ -23,6 +23,7 @@ from api_adapter.outcomes import (
 )
 
 RUN_OF_FAILURES = 10
+FORBIDDEN = 403  # may be about one target alone: it puts the remote aside only in a run, as a failure does
 FIRST_PROBE = timedelta(seconds=1)
 SLOWEST_PROBE = timedelta(minutes=1)
 
@@ -45,12 +46,12 @@ class Watch:
         trip = None
         for outcome in outcomes:
             match outcome:
+                case Unauthorized(message=message) if outcome.exchange.status == FORBIDDEN:
+                    trip = self._failed(message, probing=probing) or trip
                 case Unauthorized(message=message, renewed=renewed):
                     trip = trip if renewed else Trip(f"not let in: {message}")
                 case Unavailable(message=message) | Ambiguous(message=message):
-                    self.failures += 1
-                    if probing or self.failures >= RUN_OF_FAILURES:
-                        trip = Trip(f"{self.failures} failures in a run; the last: {message}")
+                    trip = self._failed(message, probing=probing) or trip
                 case Answered() | Mismatched() | Refused() | Missing() | Unsupported() | Throttled():
                     self.failures, trip = 0, None
                 case NotSent():
@@ -58,6 +59,12 @@ class Watch:
                 case _:
                     assert_never(outcome)
         return trip
+
+    def _failed(self, message: str, *, probing: bool) -> Trip | None:
+        self.failures += 1
+        if not probing and self.failures < RUN_OF_FAILURES:
+            return None
+        return Trip(f"{self.failures} failures in a run; the last: {message}")
 
 
 def probe_pause(probes: int) -> timedelta:

@@ -1,7 +1,8 @@
 """Pure: a target has been read because a write may or may not have happened; what now?
 
 The remote has no validator (no etag), so a retry could overwrite a person's newer change. What was found is weighed
-against three values: the wish, what was there before our first try (``baseline``), and anything else.
+against the wish, what was there before our first try (``baseline``), what older wishes of ours may have left there, and
+anything else.
 """
 
 from dataclasses import dataclass
@@ -46,10 +47,14 @@ Resolution = AlreadyThere | Send | OtherIdentity | ChangedElsewhere
 
 @dataclass(frozen=True, slots=True)
 class Earlier:
-    """What is known of our earlier tries: when the first left, and the value before it. None: no try has left."""
+    """What is known of our earlier tries: when the first left, and the value before it. None: no try has left.
+
+    ``ours`` are values that older wishes, left in doubt, may have put there meanwhile: no person's change.
+    """
 
     first_sent_at: datetime | None
     baseline: float | None
+    ours: tuple[float, ...] = ()
 
 
 def resolve(wish: TargetUpdate, found: Target, earlier: Earlier, *, forced: bool) -> Resolution:
@@ -59,7 +64,7 @@ def resolve(wish: TargetUpdate, found: Target, earlier: Earlier, *, forced: bool
         return OtherIdentity(differing)
     if _holds(found, wish) and (earlier.first_sent_at is not None or not forced):
         return AlreadyThere()
-    if earlier.first_sent_at is not None and _changed_since(found, earlier.first_sent_at, earlier.baseline):
+    if earlier.first_sent_at is not None and _changed_since(found, earlier.first_sent_at, earlier):
         return ChangedElsewhere(found.target)
     return Send(compose(wish, as_known(found)))
 
@@ -108,7 +113,9 @@ def _holds(found: Target, wish: TargetUpdate) -> bool:
     return same_score and same_float32(found.target, wish.target)
 
 
-def _changed_since(found: Target, first_sent_at: datetime, baseline: float | None) -> bool:
-    if baseline is not None:
-        return not same_float32(found.target, baseline)
+def _changed_since(found: Target, first_sent_at: datetime, earlier: Earlier) -> bool:
+    if any(same_float32(found.target, value) for value in earlier.ours):
+        return False
+    if earlier.baseline is not None:
+        return not same_float32(found.target, earlier.baseline)
     return found.update_time is not None and found.update_time >= first_sent_at - CLOCK_SKEW
