@@ -92,7 +92,7 @@ class LocalLimiter:
         )
 
     def _now(self) -> int:
-        return math.floor(self._clock() * 1000)
+        return math.floor(round(self._clock() * 1000, 3))
 
     # memory
 
@@ -139,7 +139,7 @@ class LocalLimiter:
     def _settle(self, memory: _Memory, now: int, settled: Sequence[Settled]) -> None:
         known_throttles = []
         for one in settled:
-            ended = now if one.ended is None else min(now, math.ceil(one.ended * 1000))
+            ended = now if one.ended is None else min(now, math.ceil(round(one.ended * 1000, 3)))
             known = self._settle_one(memory, now, one, ended)
             if one.throttled:
                 self._cool_down(memory, now, ended + rules.cooldown_for(one.retry_after) // _MS)

@@ -177,11 +177,14 @@ def _request(policy: Policy, lane: Lane, want: int) -> dict[str, Any]:
 
 
 def _told(one: _Ended, now: float) -> dict[str, Any]:
-    """A settlement as the script reads it. ``age`` is rounded down, so that nothing counts as older than it is."""
+    """A settlement as the script reads it. ``age`` is rounded down, so that nothing counts as older than it is.
+
+    To the microsecond first: a whole number of milliseconds must not lose one to floating point.
+    """
     told: dict[str, Any] = {
         "permit": one.settled.permit.group,
         "sent": one.settled.sent,
-        "age": max(0, math.floor((now - one.at) * 1000)),
+        "age": max(0, math.floor(round((now - one.at) * 1000, 3))),
     }
     if one.settled.throttled:
         told |= {"wait": _ms(rules.cooldown_for(one.settled.retry_after)), "unhinted": one.settled.retry_after is None}

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, closing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -71,6 +71,9 @@ class Bench:
     def advance(self, seconds: float) -> None:
         self.clock.advance(seconds)
 
+    def close(self) -> None:
+        self.runner.close()
+
 
 @dataclass
 class LocalBench(Bench):
@@ -121,6 +124,7 @@ class SharedBench(Bench):
     def close(self) -> None:
         self.runner.run(self.clients.aclose())
         self.server.close()
+        super().close()
 
     def _set_clock(self) -> None:
         milliseconds = round(self.clock.now * 1000)
@@ -132,17 +136,14 @@ class SharedBench(Bench):
 
 @pytest.fixture
 def local_bench() -> Iterator[LocalBench]:
-    bench = LocalBench()
-    yield bench
-    bench.runner.close()
+    with closing(LocalBench()) as bench:
+        yield bench
 
 
 @pytest.fixture
 def shared_bench(valkey: str) -> Iterator[SharedBench]:
-    bench = SharedBench(url=valkey)
-    yield bench
-    bench.close()
-    bench.runner.close()
+    with closing(SharedBench(url=valkey)) as bench:
+        yield bench
 
 
 @pytest.fixture(params=["local", "shared"])
