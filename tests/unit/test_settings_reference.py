@@ -1,0 +1,40 @@
+"""docs/reference/settings.md names each setting there is, with the default that is in force."""
+
+import re
+from pathlib import Path
+
+from worker.settings import NAMES, load_settings
+from worker.settings_report import describe
+
+PAGE = (Path(__file__).parents[2] / "docs/reference/settings.md").read_text(encoding="utf-8")
+ROWS = dict(re.findall(r"^\| `(\w+)` \|([^|]*)\|", PAGE, re.MULTILINE))
+
+
+def test_the_reference_names_each_setting_and_no_other() -> None:
+    assert set(ROWS) == NAMES.plain
+
+
+def test_each_variable_and_each_key_of_authentication_is_named() -> None:
+    for name in NAMES.in_environment - NAMES.plain:
+        assert f"`COACHSYNC_{name.upper()}`" in PAGE
+    for name in NAMES.in_table - NAMES.remote - {"customers"}:
+        assert f"`{name}`" in PAGE
+
+
+def test_the_defaults_are_those_in_force(tmp_path: Path) -> None:
+    settings = load_settings({"HOME": str(tmp_path)}, cwd=tmp_path)
+    home = str(settings.home)
+    assert home.replace(str(tmp_path), "~") in ROWS["home"]
+    for row in describe(settings):
+        shown = row.value.replace(home, "HOME").removesuffix(" s")
+        assert row.name == "home" or shown in ROWS[row.name], row.name
+
+
+def test_the_example_is_taken(tmp_path: Path) -> None:
+    (example,) = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
+    key = tmp_path / "globex-key"
+    key.write_text("a-key")
+    key.chmod(0o600)
+    (tmp_path / "coachsync.toml").write_text(example.replace("/run/secrets/globex-key", str(key)))
+    settings = load_settings({"HOME": str(tmp_path), "ACME_TOKEN": "a-token"}, cwd=tmp_path)
+    assert [remote.rate_limit for remote in settings.remotes] == ["20/second, 300/minute", "5/second"]
