@@ -1,0 +1,134 @@
+"""What is known of targets and quotas: the remote's last word on each, and the wishes that stand against it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, ScalarSelect, func, or_, select
+from sqlmodel import Session, col
+
+from worker.store.models import KnownTarget, QuotaAnswer, Resource
+from worker.store.tables import quota_answers, resources, targets
+
+
+@dataclass(frozen=True, slots=True)
+class TargetFilter:
+    """``prefix`` is what the names begin with."""
+
+    prefix: str | None = None
+    template: str | None = None
+    plan: str | None = None
+    uncertain: bool = False
+
+    @property
+    def conditions(self) -> list[ColumnElement[bool]]:
+        columns = targets.c
+        held: list[ColumnElement[bool]] = [columns.uncertain] if self.uncertain else []
+        if self.prefix is not None:
+            held.append(_begins_with(columns.name, self.prefix))
+        if self.template is not None:
+            held.append(columns.scorecard_template_name == self.template)
+        if self.plan is not None:
+            held.append(columns.coaching_plan_name == self.plan)
+        return held
+
+
+@dataclass(frozen=True, slots=True)
+class CurrentQuota:
+    """A resource's newest answer; the value before the present one, and since when the present one holds."""
+
+    answer: QuotaAnswer
+    previous: int | None
+    changed_at: datetime
+
+
+def list_targets(session: Session, chosen: TargetFilter, limit: int, after: str | None) -> list[KnownTarget]:
+    query = select(KnownTarget).where(*chosen.conditions).order_by(col(KnownTarget.name)).limit(limit)
+    if after is not None:
+        query = query.where(col(KnownTarget.name) > after)
+    return list(session.execute(query).scalars())
+
+
+def find_target(session: Session, name: str) -> KnownTarget | None:
+    return session.get(KnownTarget, name)
+
+
+def find_resource(session: Session, name: str) -> Resource | None:
+    return session.get(Resource, name)
+
+
+def list_quotas(session: Session, template: str | None, usecase: str | None, limit: int) -> list[CurrentQuota]:
+    """The newest answer of each resource, by name. A template without revision stands for all of its revisions."""
+    columns = quota_answers.c
+    newest = select(func.max(columns.id)).where(*_quota_conditions(template, usecase)).group_by(columns.resource)
+    query = (
+        select(QuotaAnswer, _previous(), _since()).where(columns.id.in_(newest)).order_by(columns.resource).limit(limit)
+    )
+    return [CurrentQuota(*row) for row in session.execute(query)]
+
+
+def newest_quota(session: Session, resource: str) -> QuotaAnswer | None:
+    query = select(QuotaAnswer).where(col(QuotaAnswer.resource) == resource).order_by(col(QuotaAnswer.id).desc())
+    return session.execute(query.limit(1)).scalar_one_or_none()
+
+
+def quota_history(
+    session: Session, *, limit: int, resource: str | None = None, template: str | None = None
+) -> list[QuotaAnswer]:
+    """Newest first: of one resource, or of all that belong to a template."""
+    query = select(QuotaAnswer).order_by(col(QuotaAnswer.id).desc()).limit(limit)
+    if resource is not None:
+        query = query.where(col(QuotaAnswer.resource) == resource)
+    if template is not None:
+        query = query.where(*_quota_conditions(template, None))
+    return list(session.execute(query).scalars())
+
+
+def quota_resources(session: Session, template: str, limit: int) -> list[str]:
+    """All that was ever asked of a template with its revision: with usecase, period or override, or without."""
+    name, whole = resources.c.name, f"{template}/quota"
+    asked = select(name).where(or_(name == whole, _begins_with(name, f"{whole};")))
+    return list(session.execute(asked.order_by(name).limit(limit)).scalars())
+
+
+def _last_other() -> ScalarSelect[int]:
+    """The id of the newest answer of the same resource that gave another quota."""
+    other = quota_answers.alias("other")
+    same = other.c.resource == quota_answers.c.resource
+    return (
+        select(func.max(other.c.id))
+        .where(same, other.c.total_agent_quota != quota_answers.c.total_agent_quota)
+        .correlate(quota_answers)
+        .scalar_subquery()
+    )
+
+
+def _previous() -> ScalarSelect[int]:
+    before = quota_answers.alias("before")
+    query = select(before.c.total_agent_quota).where(before.c.id == _last_other())
+    return query.correlate(quota_answers).scalar_subquery()
+
+
+def _since() -> ScalarSelect[datetime]:
+    present = quota_answers.alias("present")
+    return (
+        select(func.min(present.c.answered_at))
+        .where(present.c.resource == quota_answers.c.resource, present.c.id > func.coalesce(_last_other(), 0))
+        .correlate(quota_answers)
+        .scalar_subquery()
+    )
+
+
+def _quota_conditions(template: str | None, usecase: str | None) -> list[ColumnElement[bool]]:
+    columns, held = quota_answers.c, []
+    if template is not None:
+        revisions = _begins_with(columns.scorecard_template_name, f"{template}@")
+        held.append(or_(columns.scorecard_template_name == template, revisions))
+    if usecase is not None:
+        held.append(columns.usecase_name == usecase)
+    return held
+
+
+def _begins_with(column: ColumnElement[Any], prefix: str) -> ColumnElement[bool]:
+    """Not LIKE: on SQLite it takes capitals for small letters."""
+    return func.substr(column, 1, len(prefix)) == prefix
