@@ -50,8 +50,6 @@ _SETTINGS: dict[str, Any] = {
     "worker_send_task_events": False,
     "worker_hijack_root_logger": False,
     "worker_cancel_long_running_tasks_on_connection_loss": True,
-    "worker_soft_shutdown_timeout": 20.0,
-    "worker_enable_soft_shutdown_on_idle": False,
     "broker_connection_retry_on_startup": True,
     "broker_connection_max_retries": None,
     "task_publish_retry": False,

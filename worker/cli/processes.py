@@ -44,7 +44,6 @@ def worker(
     configure_logging(settings)
     runtime.close()
     setup_logging.connect(_keep_our_logging, weak=False)
-    os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")  # noqa: TID251 - Celery reads it: TERM gives chunks time to end
     arguments = [
         "worker",
         "--concurrency",
