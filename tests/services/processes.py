@@ -5,14 +5,21 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None  # loaded here: after fork nothing may be imported
 
 
-def spawn(command: Sequence[str], log: Path, *, user: str | None = None, death_signal: int = signal.SIGKILL) -> int:
+def spawn(
+    command: Sequence[str],
+    log: Path,
+    *,
+    user: str | None = None,
+    env: Mapping[str, str] | None = None,
+    death_signal: int = signal.SIGKILL,
+) -> int:
     """Start ``command`` with both outputs in ``log`` and return its pid; it gets ``death_signal`` when we die."""
 
     def die_with_parent() -> None:
@@ -26,6 +33,7 @@ def spawn(command: Sequence[str], log: Path, *, user: str | None = None, death_s
             stdout=output,
             stderr=output,
             user=user,
+            env=env,
             start_new_session=True,  # Ctrl-C goes to pytest alone, which then ends its children in order
             preexec_fn=die_with_parent,  # noqa: PLW1509 - runs one C call, loaded before the fork
         )
@@ -40,18 +48,18 @@ def alive(pid: int) -> bool:
     return pid in _CHILDREN and _CHILDREN[pid].poll() is None
 
 
-def end(pid: int, first: int = signal.SIGTERM, *, patience: float = 5) -> None:
-    """Send ``first``, then SIGKILL once ``patience`` seconds have passed; returns when the process is reaped."""
+def end(pid: int, first: int = signal.SIGTERM, *, patience: float = 5) -> int:
+    """Send ``first``, then SIGKILL once ``patience`` seconds have passed; returns the exit code once it is reaped."""
     process = _CHILDREN.pop(pid)
-    if process.poll() is not None:
-        return
+    if (code := process.poll()) is not None:
+        return code
     process.send_signal(first)
     process.send_signal(signal.SIGCONT)  # a stopped process takes no signal but KILL
     try:
-        process.wait(patience)
+        return process.wait(patience)
     except subprocess.TimeoutExpired:
         process.kill()
-        process.wait()
+        return process.wait()
 
 
 def wait_until(ready: Callable[[], bool], what: str, *, seconds: float = 10) -> None:
