@@ -107,6 +107,7 @@ def _wrong_echo(honest: Answer, fields: Any) -> Answer:
         if "target" not in value:
             return value | (fields or {key: count + 1 for key, count in value.items() if isinstance(count, int)})
         target = value["target"]
-        return {"target": target | (fields or {"target": 100 - target["target"] or 1})}
+        other = target["target"] - 1 if target["target"] >= 1 else target["target"] + 1
+        return {"target": target | (fields or {"target": other})}
 
     return _rewritten(honest, lied)

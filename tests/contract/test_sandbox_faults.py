@@ -67,7 +67,7 @@ def test_an_answer_can_be_scripted_to_the_letter(
 @pytest.mark.parametrize(
     ("body", "shown"),
     [
-        (None, {"target": 17.5}),
+        (None, {"target": 81.5}),
         ({"coachingPlanName": ""}, {"coachingPlanName": ""}),
         ({"name": f"{PROFILE}/targets/t-00009"}, {"name": f"{PROFILE}/targets/t-00009"}),
     ],
@@ -76,6 +76,14 @@ def test_a_wrong_echo_shows_what_was_not_written(api: Caller, body: Any, shown: 
     api.script({"kind": "wrong_echo", "body": body}, times=1)
     target = api.update().json()["target"]
     assert target == api.get() | shown != api.get()
+
+
+@pytest.mark.parametrize("value", [0, 0.5, 1, 50, 99.5, 100])
+def test_a_wrong_echo_is_another_value_within_bounds_whatever_was_asked(api: Caller, value: float) -> None:
+    api.script({"kind": "wrong_echo"})
+    shown = api.update(fields=WISH | {"target": str(value)}).json()["target"]["target"]
+    assert shown != value
+    assert 0 <= shown <= 100
 
 
 def test_a_wrong_echo_of_a_quota_is_another_number(api: Caller) -> None:
