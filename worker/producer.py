@@ -69,7 +69,7 @@ def _enqueue(
     fates: list[RowFate] = []
     rows = _rows(kind, given)
     receipt = accept(runtime.database, rows, new, runtime.settings.remote_for, forced=force, on_page=fates.extend)
-    runtime.dispatcher.run_once()
+    runtime.dispatcher.nudge()
     return replace(receipt, row_fates=tuple(fates))
 
 

@@ -71,7 +71,7 @@ class Watching:
 
 def conclude(receipt: Receipt, asked: Asked, runtime: Runtime, output: Output, watching: Watching) -> ExitCode:
     """Bring the jobs to the broker, say what became of the rows, and watch the batch if that was asked for."""
-    runtime.dispatcher.run_once()
+    runtime.dispatcher.nudge()
     _show_receipt(receipt, asked, output)
     refused = ExitCode.SOME_FAILED if receipt.rejected else ExitCode.DONE
     if watching.wait:

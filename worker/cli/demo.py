@@ -120,12 +120,12 @@ def _play(home: Path, runtime: Runtime, output: Output) -> ExitCode:
     output.say("\nA dozen quota recalculations, ahead of all else:")
     quotas = Asked(str(home / "quotas.jsonl"), JobKind.QUOTA_RECALCULATION, NewBatch("demo", Lane.INTERACTIVE))
     receipt = apply_file(quotas, runtime, output)
-    runtime.dispatcher.run_once()
+    runtime.dispatcher.nudge()
     code = watch_batch(runtime, receipt.batch_id, PATIENCE, output)
     output.say("\nA file of target updates for two customers, with duplicates, stale wishes and rows that are wrong:")
     targets = Asked(str(home / "targets.csv"), JobKind.TARGET_UPDATE, NewBatch("demo", Lane.BULK))
     batch = apply_file(targets, runtime, output).batch_id
-    runtime.dispatcher.run_once()
+    runtime.dispatcher.nudge()
     code = watch_batch(runtime, batch, PATIENCE, output) or code
     with runtime.database.read() as session:
         story = tell(session, batch)

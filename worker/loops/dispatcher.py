@@ -1,11 +1,13 @@
 """The dispatcher brings due rows to the broker, a little at a time; and notices when the broker has lost them."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 
 from celery import Celery
 from kombu.exceptions import OperationalError
 from redis import Redis, RedisError
+from sqlalchemy.exc import SQLAlchemyError
 
 from api_adapter.rate_limit.policy import RateLimit, parse_rate_limit
 from schemas.lanes import Lane
@@ -47,6 +49,11 @@ class Dispatcher:
             return sum(self._publish(self._collect(remote)) for remote in self.remotes) if self._something_due() else 0
         except BROKER_AWAY:
             return 0
+
+    def nudge(self) -> None:
+        """A producer's call after its commit. What fails here the loop does a moment later: the work is accepted."""
+        with suppress(SQLAlchemyError):
+            self.run_once()
 
     def _notice_loss(self) -> None:
         if self.redis.set(CANARY, "alive", nx=True):
