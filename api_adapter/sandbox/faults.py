@@ -12,9 +12,18 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from fnmatch import translate
 from hashlib import blake2b
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from api_adapter.sandbox.cooldown import parse_retry_after
 from api_adapter.sandbox.errors import FaultScriptError
@@ -31,6 +40,10 @@ class Kind(StrEnum):
     SLOW_BODY = "slow_body"
     EMPTY_PAGE = "empty_page"
     WRONG_ECHO = "wrong_echo"
+
+
+HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")]
+HeaderValue = Annotated[str, StringConstraints(pattern=r"^[\x20-\x7e]*$")]
 
 
 class _Entry(BaseModel):
@@ -74,7 +87,7 @@ class Fault(_Entry):
     status: int | None = Field(default=None, ge=200, le=599)
     retry_after: str | None = None
     delay: float = Field(default=0.0, ge=0, le=3600)
-    headers: dict[str, str] = {}
+    headers: dict[HeaderName, HeaderValue] = {}
     body: Any = None
     written: bool | None = None
 
@@ -91,6 +104,8 @@ class Fault(_Entry):
             raise ValueError("kind status needs a status")
         if self.kind in (Kind.DELAY, Kind.SLOW_BODY) and not self.delay:
             raise ValueError(f"kind {self.kind} needs a delay")
+        if self.kind is Kind.WRONG_ECHO and not isinstance(self.body, dict | None):
+            raise ValueError("kind wrong_echo shows the fields of an object: body is none")
         if self.written is not None and self.kind not in (Kind.STATUS, Kind.HTML, Kind.GARBAGE):
             raise ValueError(f"kind {self.kind} has no choice of written; status, html and garbage have")
         return self

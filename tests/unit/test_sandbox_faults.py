@@ -35,6 +35,9 @@ def _pattern(faults: Faults, requests: int, method: str = "PATCH", path: str = P
         ([{"fault": {"kind": "delay"}}], "fault 1: fault: kind delay needs a delay"),
         ([{"fault": {**STATUS, "retry_after": "soon"}}], "fault 1: fault.retry_after: 'soon' is neither seconds nor"),
         ([{"fault": {"kind": "cut_after", "written": False}}], "fault 1: fault: kind cut_after has no choice"),
+        ([{"fault": {"kind": "wrong_echo", "body": "x"}}], "fault 1: fault: kind wrong_echo shows the fields"),
+        ([{"fault": {**STATUS, "headers": {"X": "a\r\nb"}}}], "fault 1: fault.headers.X: String should match"),
+        ([{"fault": {**STATUS, "headers": {"X:": "a"}}}], "fault 1: fault.headers.X:"),
         (["cut"], "fault 1: Input should be"),
     ],
 )
