@@ -54,6 +54,12 @@ REFUSED = [
         'w.csv, line 1: column 5, "team", is unknown',
     ),
     (
+        "a field of ours spelled as the API's",
+        "w.csv",
+        f"{HEADER},target.priority\n".encode(),
+        'w.csv, line 1: column 5, "target.priority", is unknown (did you mean "priority"?)',
+    ),
+    (
         "a misspelled column",
         "w.csv",
         f"{HEADER},qa_scor\n".encode(),

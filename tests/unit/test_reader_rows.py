@@ -1,6 +1,7 @@
 """Wrong rows: each is named by its line, its field and a reason in plain words, and reading goes on after it."""
 
 import io
+import sys
 from typing import NamedTuple
 
 import pytest
@@ -194,6 +195,14 @@ WRONG = [
         f"byte 0xe2 at offset {len(HEADER) + 1 + len(GOOD)} of the file is not UTF-8 {UTF8}",
     ),
     # JSON lines: the line
+    Wrong(
+        "Latin-1 after a byte order mark",
+        b'\xef\xbb\xbf{"name":"\xe4"}\n',
+        1,
+        "",
+        f"byte 0xe4 at offset 12 of the file is not UTF-8 {UTF8}",
+        name="wishes.jsonl",
+    ),
     line('{"a":1,}', "not valid JSON at column 8: expecting property name enclosed in double quotes"),
     line("name", "not valid JSON at column 1: expecting value"),
     line('{"a" 1}', "not valid JSON at column 6: expecting ':' delimiter"),
@@ -376,6 +385,15 @@ def test_a_stray_quote_costs_one_row_only() -> None:
     rows = read(f'{HEADER}\n{GOOD}\n"{GOOD}\n{GOOD}\n{GOOD}\n"{GOOD}\n{GOOD}\n'.encode())
     assert [type(row) for row in rows] == [GoodRow, BadRow, GoodRow, GoodRow, BadRow, GoodRow]
     assert [row.line for row in rows] == [2, 3, 4, 5, 6, 7]
+
+
+def test_json_of_any_depth_is_a_row() -> None:
+    """What can just be read may be too deep to be shown."""
+    deepest = sys.getrecursionlimit()
+    for depth in range(deepest - 150, deepest):
+        [row] = read(b'{"goal":' + b"[" * depth + b"]" * depth + b"}\n", "wishes.jsonl")
+        assert isinstance(row, BadRow)
+        assert row.errors[0].field in ("goal", "")
 
 
 class CountedLines(Lines):

@@ -54,6 +54,12 @@ def test_a_line_that_is_too_long_is_read_past_whatever_ends_it(end: bytes, beyon
     assert lines[2].offset == len(data) - len(b"last" + end)
 
 
+def test_the_end_of_a_line_that_is_too_long_may_come_in_two_halves() -> None:
+    long = b"x" * (MAX_LINE_BYTES + 1)
+    for blocks in ([long + b"\r", b"last"], [long + b"\r", b"\nlast"], [long, b"\r", b"\n", b"last"]):
+        assert [line.data[-4:] for line in read_lines(Pieces(iter(blocks)), "w")] == [b"xxxx", b"last"]
+
+
 def peak_memory(pieces: Iterator[bytes]) -> int:
     tracemalloc.start()
     try:
@@ -82,10 +88,11 @@ def test_memory_does_not_grow_with_the_length_of_a_line(head: bytes) -> None:
     assert peak_memory(file()) < 6 * MAX_LINE_BYTES
 
 
-def test_memory_does_not_grow_with_the_lines_that_a_stray_quote_swallows() -> None:
+@pytest.mark.parametrize("line", [b"", b'","'], ids=["one cell", "a cell a line"])
+def test_memory_does_not_grow_with_the_lines_that_a_stray_quote_swallows(line: bytes) -> None:
     def file() -> Iterator[bytes]:
         yield HEADER + b'"'
-        yield from (b"x" * 10_000 + b"\n" for _ in range(1_000))
+        yield from (line + b"x" * 10_000 + b"\n" for _ in range(1_000))
 
     assert peak_memory(file()) < 8 * MAX_LINE_BYTES
 
