@@ -162,12 +162,6 @@ WRONG = [
         f"the double quote opened in line 2, column {len(NAME) + 2} is not closed; {TWICE}",
     ),
     csv(
-        "a quote that opens in a row's second line",
-        f'"{NAME}","\n",{USECASE},"80',
-        2,
-        f"the double quote opened in line 3, column {len(USECASE) + 4} is not closed; {TWICE}",
-    ),
-    csv(
         "a cell beyond the limit",
         f'"{"x" * 131_073}",{TEMPLATE},{USECASE},80\n',
         2,
@@ -244,6 +238,12 @@ WRONG = [
         r"\ud800",
     ),
     # quotas
+    quota(
+        ",overrideTaskCompleteConfig",
+        f'"{REVISION}","\n","{{',
+        "",
+        f"the double quote opened in line 3, column 3 is not closed; {TWICE}",
+    ),
     quota(
         "",
         TEMPLATE,
@@ -396,6 +396,12 @@ def test_json_of_any_depth_is_a_row() -> None:
         assert row.errors[0].field in ("goal", "")
 
 
+def test_two_stray_quotes_take_no_row_between_them_along() -> None:
+    """The second would close the first: read as one row, three good ones would be part of a bad one."""
+    rows = read(f'{HEADER}\n"{GOOD}\n{GOOD}\n{GOOD}\n{GOOD}\n{NAME}",{TEMPLATE},{USECASE},80\n'.encode())
+    assert [type(row) for row in rows] == [BadRow, GoodRow, GoodRow, GoodRow, BadRow]
+
+
 class CountedLines(Lines):
     taken = 0
 
@@ -407,7 +413,7 @@ class CountedLines(Lines):
 def test_quotes_that_never_close_are_read_in_linear_time() -> None:
     """Each line leaves a quote open, whether it begins inside one or not: to read on from each would be 2,000²."""
     lines = CountedLines(Line(number, 0, b'a","c\n') for number in range(1, 2_001))
-    rows = list(_rows(lines, ","))
+    rows = list(_rows(lines, ",", may_span_lines=True))
     assert len(rows) == 2_000
     assert all(isinstance(row.cells, FieldError) for row in rows)
     assert lines.taken < 3 * 2_000

@@ -25,6 +25,11 @@ class Columns:
     fields: tuple[str, ...]
     plain: bool
 
+    @property
+    def may_span_lines(self) -> bool:
+        """Only JSON may hold a line end: without it, a quote open at a line's end is a mistake of that line."""
+        return any(field in JSON_CELLS for field in self.fields)
+
     def read(self, cells: Sequence[str]) -> Fields | tuple[FieldError, ...]:
         if len(cells) != len(self.fields):
             return (FieldError("", _wrong_count(len(cells), len(self.fields))),)
@@ -85,11 +90,11 @@ def _wrong_count(cells: int, columns: int) -> str:
 def _unfold(row: Fields) -> Fields | tuple[FieldError, ...]:
     """Dotted columns become nested fields, JSON cells what they say."""
     unfolded: Fields = {}
+    nested: dict[str, Fields] = {}
     for field, cell in row.items():
         outer, _, inner = field.partition(".")
         if inner:
-            nested = unfolded.setdefault(outer, {})
-            nested[inner] = cell  # type: ignore[index]
+            nested.setdefault(outer, {})[inner] = cell
         elif field in JSON_CELLS:
             try:
                 unfolded[field] = parse_json(str(cell))
@@ -97,4 +102,5 @@ def _unfold(row: Fields) -> Fields | tuple[FieldError, ...]:
                 return (FieldError(field, str(broken), value_text(cell)),)
         else:
             unfolded[field] = cell
+    unfolded.update(nested)
     return unfolded

@@ -20,17 +20,17 @@ class _Row(NamedTuple):
 
 
 def delimited_records(lines: Iterator[Line], name: str, known: WishFields, delimiter: str) -> Iterator[Record]:
-    rows = _rows(Lines(lines), delimiter)
-    header = next(rows)
+    source = Lines(lines)
+    header = next(_rows(source, delimiter, may_span_lines=False))
     where = f"{name}, line {header.line}"
     if isinstance(header.cells, FieldError):
         raise FileRefused(f"{where}: {header.cells.reason}")
     columns = columns_of(header.cells, known, where, delimiter)
-    for line, text, cells in rows:
+    for line, text, cells in _rows(source, delimiter, may_span_lines=columns.may_span_lines):
         yield Record(line, text, (cells,) if isinstance(cells, FieldError) else columns.read(cells))
 
 
-def _rows(lines: Lines, delimiter: str) -> Iterator[_Row]:
+def _rows(lines: Lines, delimiter: str, *, may_span_lines: bool) -> Iterator[_Row]:
     """A row whose quote is never closed is bad by its first line alone; the lines after it are read again, as rows.
 
     Lines before ``settled`` were already read as the inside of a quote that led nowhere. A row that begins among them
@@ -45,7 +45,8 @@ def _rows(lines: Lines, delimiter: str) -> Iterator[_Row]:
             cells = cells_of_line(text, delimiter)
             if cells is None:
                 row = OpenRow(line, text, delimiter)
-                cells = row.read(lines) if line.number >= settled else row.never_closed()
+                goes_on = may_span_lines and line.number >= settled
+                cells = row.read(lines) if goes_on else row.never_closed()
                 settled = max(settled, row.last)
                 text = text if isinstance(cells, FieldError) else row.text
             yield _Row(line.number, text, cells)

@@ -9,6 +9,7 @@ from worker.intake.lines import MAX_LINE_BYTES, Line, Lines
 from worker.intake.row_errors import FieldError
 
 _QUOTED_CELL = re.compile(r'"[^"]*+(?:""[^"]*+)*+"')
+_CELL_END = {delimiter: re.compile(f"[{delimiter}\r\n]") for delimiter in (",", "\t")}
 _TWICE = "write a double quote inside a cell as two"
 
 
@@ -98,6 +99,3 @@ def _open_quote(text: str, delimiter: str) -> int | None:
             return None
         start = end.end()
     return None
-
-
-_CELL_END = {delimiter: re.compile(f"[{delimiter}\r\n]") for delimiter in (",", "\t")}
