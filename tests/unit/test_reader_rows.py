@@ -238,6 +238,18 @@ WRONG = [
         r"\ud800",
     ),
     # quotas
+    quota_json(
+        '"evaluation_period":{"start_time":"monday","end_time":"2026-01-01T00:00:00Z"}',
+        "evaluationPeriod.startTime",
+        f"'monday' {NO_TIME}",
+        "monday",
+    ),
+    quota(
+        ",overrideTaskCompleteConfig",
+        f'{REVISION},"{{\n"{REVISION}",',
+        "",
+        f"the double quote opened in line 2, column {len(REVISION) + 2} is not closed; {TWICE}",
+    ),
     quota(
         ",overrideTaskCompleteConfig",
         f'"{REVISION}","\n","{{',

@@ -78,11 +78,12 @@ class OpenRow:
 
 
 def _place(texts: Sequence[str], offset: int, first: int) -> tuple[int, int]:
-    for number, text in enumerate(texts, first):
-        if offset < len(text):
-            return number, offset + 1
-        offset -= len(text)
-    return first, 1
+    """The line and column of an offset in the texts of consecutive lines."""
+    index = 0
+    while offset >= len(texts[index]):
+        offset -= len(texts[index])
+        index += 1
+    return first + index, offset + 1
 
 
 def _open_quote(text: str, delimiter: str) -> int | None:
