@@ -221,6 +221,69 @@ def test_a_token_that_is_rejected_when_it_is_young_is_not_renewed_again_and_agai
     _walk(open_store, walk)
 
 
+def test_while_a_worker_renews_its_other_calls_go_on_with_the_old_token(open_store: OpenStore) -> None:
+    async def walk(fleet: Fleet) -> None:
+        worker = fleet.worker()
+        old = await worker.header()
+        fleet.clock.now += HOUR - timedelta(minutes=4)
+        renewing = asyncio.ensure_future(worker.header())
+        await asyncio.sleep(0)
+        assert await worker.header() == old
+        assert not renewing.done()
+        assert await renewing != old
+
+    _walk(open_store, walk, faults=[{"match": {"path": TOKEN_PATH}, "fault": {"kind": "delay", "delay": 0.2}}])
+
+
+class _Busy(LocalTokenStore):
+    """Another worker's token arrives between our look and our turn."""
+
+    looks = 0
+    arriving: AccessToken | None = None
+
+    async def load(self) -> AccessToken | None:
+        self.looks += 1
+        return await super().load()
+
+    async def take_turn(self) -> str | None:
+        if self.arriving:
+            await self.save(self.arriving)
+        return await super().take_turn()
+
+
+def _open_busy(store: _Busy) -> OpenStore:
+    @asynccontextmanager
+    async def open_store(clock: Clock) -> AsyncIterator[TokenStore]:
+        store.arriving = store.arriving and AccessToken(store.arriving.value, clock(), clock() + HOUR)
+        yield store
+
+    return open_store
+
+
+def test_a_token_that_arrives_between_look_and_turn_is_taken_and_the_turn_given_on() -> None:
+    store = _Busy(new_id=lambda: "turn")
+    store.arriving = AccessToken(SecretStr("from-another"), Clock().now, Clock().now)
+
+    async def walk(fleet: Fleet) -> None:
+        assert await fleet.worker().header() == "Bearer from-another"
+        assert fleet.renewals == 0
+        store.arriving = None
+        assert await store.take_turn()
+
+    _walk(_open_busy(store), walk)
+
+
+def test_many_calls_of_one_worker_look_into_the_store_once() -> None:
+    store = _Busy(new_id=lambda: "turn")
+
+    async def walk(fleet: Fleet) -> None:
+        worker = fleet.worker()
+        await asyncio.gather(*(worker.header() for _ in range(50)))
+        assert store.looks == 2  # before the turn and in it
+
+    _walk(_open_busy(store), walk)
+
+
 def test_a_renewal_that_fails_is_no_renewal(open_store: OpenStore) -> None:
     async def walk(fleet: Fleet) -> None:
         worker = fleet.worker()

@@ -3,17 +3,21 @@
 import asyncio
 import datetime as dt
 import ipaddress
+import json
 import socket
 import ssl
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import aiohttp
 import pytest
+from aiohttp.client_reqrep import ConnectionKey
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from httpx_aiohttp.transport import map_aiohttp_exceptions
 
 from api_adapter.client import CoachingClient
 from api_adapter.outcomes import (
@@ -26,7 +30,7 @@ from api_adapter.outcomes import (
     Throttled,
     Unavailable,
 )
-from api_adapter.transport import LONGEST_BODY, Timeouts
+from api_adapter.transport import LONGEST_BODY, Timeouts, _no_reply
 from tests.contract.client_rig import IMPATIENT, KEY, PERMIT, PROFILE, TARGET, client_of, write
 from tests.contract.raw_server import Act, answer, cut, drip, hang_up, raw_server, say_nothing
 
@@ -114,7 +118,7 @@ def test_a_connection_that_nobody_accepts_never_left() -> None:
             for filler in fillers:
                 filler.settimeout(0)
                 filler.connect_ex(("127.0.0.1", port))
-            outcome = _outcome_at(f"http://127.0.0.1:{port}", timeouts=Timeouts(connect=0.3))
+            outcome = _outcome_at(f"http://127.0.0.1:{port}", timeouts=Timeouts(connect=0.3, acquire=60))
         finally:
             for filler in fillers:
                 filler.close()
@@ -135,6 +139,31 @@ def test_a_full_pool_never_left() -> None:
             assert len(server.requests) == 1
 
     asyncio.run(walk())
+
+
+_KEY = ConnectionKey("example.com", 443, True, True, None, None, None)  # noqa: FBT003 - aiohttp's own tuple
+
+
+@pytest.mark.parametrize(
+    ("origin", "left"),
+    [
+        (aiohttp.ClientConnectorError(_KEY, OSError(111, "refused")), False),
+        (aiohttp.ClientConnectorDNSError(_KEY, OSError(-2, "unknown")), False),
+        (aiohttp.ClientConnectorSSLError(_KEY, OSError(1, "handshake")), False),
+        (aiohttp.ConnectionTimeoutError(), False),
+        (aiohttp.ServerDisconnectedError(), True),
+        (aiohttp.ClientConnectionResetError("Cannot write to closing transport"), True),
+        (aiohttp.ClientOSError(104, "reset"), True),
+        (aiohttp.SocketTimeoutError(), True),
+        (aiohttp.ClientPayloadError(), True),
+        (TimeoutError(), True),
+    ],
+    ids=lambda origin: type(origin).__name__,
+)
+def test_what_aiohttp_saw_decides_and_not_the_name_that_httpx_gives_it(origin: Exception, *, left: bool) -> None:
+    with pytest.raises(Exception) as mapped, map_aiohttp_exceptions():  # noqa: PT011 - whatever it makes of it
+        raise origin
+    assert _no_reply(mapped.value).left is left
 
 
 @pytest.fixture(scope="module")
@@ -226,6 +255,21 @@ def test_an_answer_beyond_all_bounds_is_cut_and_not_understood(ask: Ask, doubtfu
     assert type(_outcome(ask, answer(200, body), timeouts=Timeouts())) is doubtful
 
 
+def test_an_endless_body_is_not_read_to_its_end() -> None:
+    written = 0
+
+    async def flood(writer: asyncio.StreamWriter) -> None:
+        nonlocal written
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        while written < 64 * LONGEST_BODY:
+            writer.write(b" " * 65536)
+            written += 65536
+            await writer.drain()
+
+    assert isinstance(_outcome(UPDATE, flood, timeouts=Timeouts()), Ambiguous)
+    assert written < 32 * LONGEST_BODY, "what is beyond the cap lies in the sockets' buffers"
+
+
 @pytest.mark.parametrize("begin", [b"HTTP/1.1 200 OK\r\nX: ", b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n"])
 def test_a_drip_ends_at_the_total_time(begin: bytes) -> None:
     started = time.monotonic()
@@ -252,6 +296,16 @@ def test_a_200_that_shows_another_target_is_a_finding_after_a_write() -> None:
     outcome = _outcome(UPDATE, answer(200, body))
     assert isinstance(outcome, Mismatched)
     assert outcome.differences[0] == ("name", TARGET, "customers/acme/profiles/support/targets/other")
+
+
+def test_a_created_target_may_have_another_name_than_the_wish_but_nothing_else() -> None:
+    named = TARGET + "-by-the-remote"
+    shown = write(named).model_dump(mode="json", by_alias=True, exclude_none=True)
+    created = _outcome(CREATE, answer(200, json.dumps({"target": shown}).encode()))
+    assert isinstance(created, Answered)
+    widened = _outcome(CREATE, answer(200, json.dumps({"target": shown | {"usecaseName": ""}}).encode()))
+    assert isinstance(widened, Mismatched)
+    assert [field for field, _, _ in widened.differences] == ["usecaseName"]
 
 
 @pytest.mark.parametrize(("body", "expected"), [(b"", Answered), (b"{}", Answered), (b"<html>", Unavailable)])
