@@ -239,6 +239,12 @@ WRONG = [
     ),
     # quotas
     quota_json(
+        '"evaluation_period":{"start_time":"2026-01-01T00:00:00Z","end_time":"2026-01-02T00:00:00Z","per_day":1}',
+        "evaluationPeriod.per_day",
+        "unknown field",
+        "1",
+    ),
+    quota_json(
         '"evaluation_period":{"start_time":"monday","end_time":"2026-01-01T00:00:00Z"}',
         "evaluationPeriod.startTime",
         f"'monday' {NO_TIME}",

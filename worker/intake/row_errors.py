@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pydantic import ValidationError
+from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails
 
 from worker.intake.printable import printable
@@ -54,14 +55,18 @@ def _field_error(detail: ErrorDetails, fields: Mapping[str, object]) -> FieldErr
     place = detail["loc"]
     known = detail["type"] != "missing" and bool(place)
     return FieldError(
-        field=printable(_field_name(place), MAX_VALUE_CHARACTERS),
+        field=printable(_field_name(detail), MAX_VALUE_CHARACTERS),
         reason=printable(_reason(detail), MAX_REASON_CHARACTERS),
         value=value_text(_given(fields, place, detail["input"])) if known else "",
     )
 
 
-def _field_name(place: tuple[int | str, ...]) -> str:
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).removeprefix(".")
+def _field_name(detail: ErrorDetails) -> str:
+    """``overrideTaskCompleteConfig.overriddenAgents[0].user``; pydantic's place is spelled as the file spells it."""
+    parts = [f"[{part}]" if isinstance(part, int) else f".{to_camel(part)}" for part in detail["loc"]]
+    if detail["type"] == "extra_forbidden":
+        parts[-1] = f".{detail['loc'][-1]}"
+    return "".join(parts).removeprefix(".")
 
 
 def _given(fields: Mapping[str, object], place: tuple[int | str, ...], validated: object) -> object:
