@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select, true, update
 from sqlmodel import Session
 
 from schemas.jobs import JobState
@@ -46,7 +46,7 @@ def take_due(session: Session, remote: str, lane: Lane, window: int) -> Due:
         .order_by(jobs.c.due_at, jobs.c.id)
         .limit(room)
     )
-    return _publish(session, due.with_for_update(skip_locked=True))
+    return _publish(session, due)
 
 
 def take_probe(session: Session, remote: str) -> Due:
@@ -60,36 +60,39 @@ def take_probe(session: Session, remote: str) -> Due:
     return _publish(session, least, due_now=True)
 
 
-def _publish(session: Session, chosen: Select[tuple[int]], *, due_now: bool = False) -> Due:
-    now = database_now(session)
-    values: dict[str, Any] = {"published_until": now + PUBLISHED_FOR} | ({"due_at": now} if due_now else {})
-    statement = (
-        update(jobs)
-        .where(jobs.c.id.in_(chosen))
-        .where(jobs.c.state == JobState.PENDING)
-        .values(values)
-        .returning(jobs.c.id, jobs.c.crashes)
-    )
-    rows = sorted(session.execute(statement, execution_options=_BULK).all())
-    return Due([row.id for row in rows if not row.crashes], [row.id for row in rows if row.crashes])
-
-
 def unpublish(session: Session, ids: Sequence[int]) -> None:
     """These were in a message and nobody took them, or the message could not be sent: they may go again at once."""
-    session.execute(
-        update(jobs).where(jobs.c.id.in_(ids), jobs.c.state == JobState.PENDING).values(published_until=None)
-    )
+    unpublish_where(session, jobs.c.id.in_(ids))
 
 
 def unpublish_all(session: Session) -> int:
     """The broker has lost what it held: every published row may go again at once."""
-    statement = (
-        update(jobs)
-        .where(jobs.c.state == JobState.PENDING, jobs.c.published_until.is_not(None))
-        .values(published_until=None)
-        .returning(jobs.c.id)
+    return unpublish_where(session, true())
+
+
+def unpublish_where(session: Session, condition: ColumnElement[bool]) -> int:
+    published = select(jobs.c.id).where(
+        jobs.c.state == JobState.PENDING, jobs.c.published_until.is_not(None), condition
     )
-    return len(session.execute(statement, execution_options=_BULK).all())
+    return len(_update_free(session, published, {"published_until": None}))
+
+
+def _publish(session: Session, chosen: Select[tuple[int]], *, due_now: bool = False) -> Due:
+    now = database_now(session)
+    values: dict[str, Any] = {"published_until": now + PUBLISHED_FOR} | ({"due_at": now} if due_now else {})
+    rows = _update_free(session, chosen, values)
+    return Due([row.id for row in rows if not row.crashes], [row.id for row in rows if row.crashes])
+
+
+def _update_free(session: Session, chosen: Select[tuple[int]], values: dict[str, Any]) -> list[Any]:
+    """Update the chosen rows that no other transaction holds: whoever holds one is about to move it.
+
+    Nothing here waits for a job's row, so it may be locked without its resource. The CTE is evaluated once: PostgreSQL
+    may run a subquery again for each row, and a LIMIT then limits nothing.
+    """
+    free = chosen.with_for_update(skip_locked=True).cte("free")
+    statement = update(jobs).where(jobs.c.id.in_(select(free.c.id))).values(values).returning(jobs.c.id, jobs.c.crashes)
+    return sorted(session.execute(statement, execution_options=_BULK).all())
 
 
 def _unpublished_and_due(now: datetime) -> ColumnElement[bool]:

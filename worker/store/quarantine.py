@@ -5,30 +5,28 @@ from datetime import timedelta
 from sqlalchemy import delete, select, update
 from sqlmodel import Session, col
 
-from schemas.jobs import JobState
 from worker.core.quarantine import probe_pause
+from worker.store.dispatching import unpublish_where
 from worker.store.engine import database_now
 from worker.store.models import Quarantine
 from worker.store.tables import jobs, quarantines
-from worker.store.upsert import insert_missing
+from worker.store.upsert import insert_if_missing
 
 PROBE_LASTS = timedelta(seconds=30)  # a probe that was lost with its worker is sent again after this
 
 
 def put_aside(session: Session, remote: str, reason: str) -> bool:
-    """Quarantine a remote, or note that its probe has failed; True if it was not in quarantine before."""
+    """Quarantine a remote, or note that it still fails; True if it was not in quarantine before.
+
+    Only probes that were sent slow the cadence down: a whole fleet that meets the failure at once is one quarantine.
+    """
     now = database_now(session)
-    standing = find(session, remote)
-    if standing is None:
-        row = {"remote": remote, "reason": reason, "since": now, "probes": 0, "probe_due_at": now + probe_pause(0)}
-        insert_missing(session, quarantines, [row])
+    row = {"remote": remote, "reason": reason, "since": now, "probes": 0, "probe_due_at": now + probe_pause(0)}
+    if insert_if_missing(session, quarantines, row):
         return True
-    probes = standing.probes + 1
-    session.execute(
-        update(quarantines)
-        .where(quarantines.c.remote == remote)
-        .values(reason=reason, probes=probes, probe_due_at=now + probe_pause(probes))
-    )
+    here = quarantines.c.remote == remote
+    probes = session.execute(select(quarantines.c.probes).where(here).with_for_update()).scalar_one_or_none() or 0
+    session.execute(update(quarantines).where(here).values(reason=reason, probe_due_at=now + probe_pause(probes)))
     return False
 
 
@@ -38,11 +36,7 @@ def release(session: Session, remote: str) -> bool:
         delete(quarantines).where(quarantines.c.remote == remote).returning(quarantines.c.remote),
         execution_options={"synchronize_session": False},
     )
-    session.execute(
-        update(jobs)
-        .where(jobs.c.remote == remote, jobs.c.state == JobState.PENDING, jobs.c.published_until.is_not(None))
-        .values(published_until=None)
-    )
+    unpublish_where(session, jobs.c.remote == remote)
     return bool(ended.all())
 
 
@@ -60,7 +54,7 @@ def take_probe_turn(session: Session, remote: str) -> bool:
     statement = (
         update(quarantines)
         .where(quarantines.c.remote == remote, quarantines.c.probe_due_at <= now)
-        .values(probe_due_at=now + PROBE_LASTS)
+        .values(probe_due_at=now + PROBE_LASTS, probes=quarantines.c.probes + 1)
         .returning(quarantines.c.remote)
     )
     return bool(session.execute(statement, execution_options={"synchronize_session": False}).all())

@@ -14,6 +14,12 @@ def insert_missing(session: Session, table: Table, rows: Sequence[Mapping[str, A
         session.execute(_insert(session, table).on_conflict_do_nothing(), rows)
 
 
+def insert_if_missing(session: Session, table: Table, row: Mapping[str, Any]) -> bool:
+    """Insert one row; False where another with its primary key is there, or was about to be."""
+    statement = _insert(session, table).on_conflict_do_nothing().returning(*table.primary_key)
+    return session.execute(statement, row).first() is not None
+
+
 def insert_or_replace(session: Session, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
     """Insert rows, or set all of their columns where the primary key is there."""
     if not rows:
