@@ -8,9 +8,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
+from threading import Event
 from typing import TypeVar
 
 from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlmodel import Session
 
 from schemas.ids import MAX_ROWS, job_id
 from schemas.jobs import Wish
@@ -24,7 +26,7 @@ from worker.store.engine import Database, is_passing
 from worker.store.models import Batch
 
 PAGE = 1_000
-TRIES = 5
+PAUSES = (0.0, 0.1, 0.4, 1.6, 3.2)  # seconds before the next try: a server that starts again answers within these
 T = TypeVar("T")
 
 
@@ -63,7 +65,7 @@ class RowFate:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """Committed. ``fates`` counts rows; ``replayed`` says that the key had been used and nothing new was written.
+    """Committed. ``fates`` counts rows; ``replayed``: the batch was there by its key and nothing new was written.
 
     ``row_fates`` holds each row's fate and job id, where the caller asked for them.
     """
@@ -95,13 +97,32 @@ def accept(  # noqa: PLR0913 - the one way in takes all that a door may say
     ``on_page`` is told each page's fates after its commit. Raises ``KeyConflict``, or the database's error where it
     stays away; pages committed before then stay accepted, and the same call with the same key goes on from there.
     """
-    with database.write() as session:
-        batch = batches.open_batch(session, new)
-        batches.unseal_abandoned(session, batch.id)
-    door = _Door(database, batch, remote_for, forced=forced)
+    batch, found = _patiently(lambda: _open(database, new))
+    door = _Door(database, batch, remote_for, forced=forced, found=found)
     for page in _pages(rows):
         on_page(door.take(page))
-    return door.close()
+    return _patiently(door.close)
+
+
+def _open(database: Database, new: NewBatch) -> tuple[Batch, bool]:
+    with database.write() as session:
+        found = batches.find(session, new.key)
+        return found or batches.open_batch(session, new), found is not None
+
+
+def _patiently(transaction: Callable[[], T]) -> T:
+    """Try again where that may help: a passing error, or a row that is there.
+
+    Then another process offers the same key, or our commit arrived and its answer did not: the next try finds it.
+    """
+    for pause in PAUSES:
+        try:
+            return transaction()
+        except DBAPIError as error:
+            if not isinstance(error, IntegrityError) and not is_passing(error):
+                raise
+        Event().wait(pause)
+    return transaction()
 
 
 @dataclass(slots=True)
@@ -110,45 +131,44 @@ class _Door:
     batch: Batch
     remote_for: Callable[[str], Remote | NoRemote]
     forced: bool
+    found: bool
     fates: Counter[Fate] = field(default_factory=Counter)
     rows: int = 0
     new: int = 0
 
     def take(self, page: list[Offered | Unreadable]) -> list[RowFate]:
-        for tries in range(TRIES):
-            try:
-                fates = self._take_once(page)
-                break
-            except IntegrityError:  # another process offers the same key, or our commit arrived and its answer did not
-                if tries + 1 == TRIES:
-                    raise
-            except DBAPIError as error:
-                if tries + 1 == TRIES or not is_passing(error):
-                    raise
+        fates, new = _patiently(lambda: self._take_once(page))
         self.rows += len(page)
+        self.new += new
         self.fates += Counter(fate.fate for fate in fates)
         return fates
 
     def close(self) -> Receipt:
         with self.database.write() as session:
+            batches.seal(session, self.batch.id)
             batch = session.get_one(Batch, self.batch.id, populate_existing=True)
             if batch.rows != self.rows:
-                raise KeyConflict(_other_length(batch, self.rows))
-            batches.seal(session, batch.id)
+                raise KeyConflict(_other_length(batch, batch.rows, f"{self.rows:,}"))
         rejected = self.fates[Fate.REFUSED]
-        return Receipt(batch.id, self.rows, self.rows - rejected, rejected, self.fates, replayed=self.new == 0)
+        replayed = self.found and not self.new
+        return Receipt(self.batch.id, self.rows, self.rows - rejected, rejected, self.fates, replayed=replayed)
 
-    def _take_once(self, page: list[Offered | Unreadable]) -> list[RowFate]:
+    def _take_once(self, page: list[Offered | Unreadable]) -> tuple[list[RowFate], int]:
         ids = [job_id(self.batch.id, row.row) for row in page]
         with self.database.write() as session:
-            earlier = replays.find(session, ids) if self.batch.key else {}
+            earlier = replays.find(session, ids)
+            repeated = [self._compare(row, earlier[job]) for row, job in zip(page, ids, strict=True) if job in earlier]
             fresh = [row for row, job in zip(page, ids, strict=True) if job not in earlier]
-            if fresh and session.get_one(Batch, self.batch.id).sealed_at:
-                raise KeyConflict(_other_length(self.batch, fresh[-1].row))
-            plan = accept_page(session, self._page(fresh), self._remote_name) if fresh else Acceptance()
-        repeated = [self._compare(row, earlier[job]) for row, job in zip(page, ids, strict=True) if job in earlier]
-        self.new += len(fresh)
-        return sorted([*repeated, *_fates(plan, fresh)], key=lambda fate: fate.row)
+            accepted = self._accept(session, fresh) if fresh else []
+        return sorted([*repeated, *accepted], key=lambda fate: fate.row), len(fresh)
+
+    def _accept(self, session: Session, fresh: list[Offered | Unreadable]) -> list[RowFate]:
+        page = self._page(fresh)
+        plan = accept_page(session, page, self._remote_name)
+        if not batches.unseal_abandoned(session, self.batch.id):  # asked once the page is counted: its row is locked
+            batch = session.get_one(Batch, self.batch.id, populate_existing=True)
+            raise KeyConflict(_other_length(batch, batch.rows - len(fresh), f"at least {fresh[-1].row:,}"))
+        return [*_fates(plan), *(_refused(one) for one in page.rejected)]
 
     def _page(self, rows: list[Offered | Unreadable]) -> Page:
         offers, rejected = [], []
@@ -181,20 +201,22 @@ def canonical(wish: Wish) -> str:
     return wish.model_dump_json(by_alias=True, exclude_none=True, exclude={"request_key"})
 
 
-def _fates(plan: Acceptance, rows: list[Offered | Unreadable]) -> Iterator[RowFate]:
-    lines = {row.row: row.line for row in rows}
+def _fates(plan: Acceptance) -> Iterator[RowFate]:
     for accepted in plan.accepted:
-        row = accepted.offer.id & MAX_ROWS
-        job = accepted.by if accepted.fate is Fate.REPEATED else accepted.offer.id
-        yield RowFate(row, lines[row], accepted.fate, job)
+        offer = accepted.offer
+        job = accepted.by if accepted.fate is Fate.REPEATED else offer.id
+        yield RowFate(offer.id & MAX_ROWS, offer.line, accepted.fate, job)
     for refusal in plan.refused:
-        row = refusal.offer.id & MAX_ROWS
-        yield RowFate(row, lines[row], Fate.REFUSED, None, refusal.field, refusal.reason, refusal.value)
+        offer = refusal.offer
+        yield _refused(Rejected(offer.id, offer.line, refusal.field, refusal.reason, refusal.value))
 
 
-def _other_length(batch: Batch, rows: int) -> str:
-    was = f"the key {batch.key!r} was used for batch {batch.id}, which has {batch.rows:,} rows"
-    return f"{was}; this has {'at least ' if rows > batch.rows else ''}{rows:,}"
+def _refused(one: Rejected) -> RowFate:
+    return RowFate(one.id & MAX_ROWS, one.line, Fate.REFUSED, None, one.field, one.reason, one.value)
+
+
+def _other_length(batch: Batch, had: int, has: str) -> str:
+    return f"the key {batch.key!r} was used for batch {batch.id}, which has {had:,} rows; this has {has}"
 
 
 def _pages(rows: Iterable[T]) -> Iterator[list[T]]:

@@ -58,11 +58,11 @@ def accept_page(session: Session, page: Page, remote_of: Callable[[str], str]) -
     names = sorted({offer.wish.resource for offer in page.offers})
     standings = _standings(session, names)
     plan = plan_acceptance(page.offers, standings, _earlier(session, page.offers), now, forced=page.forced)
-    ended = supersede(session, plan.superseded, now)
+    _supersede(session, plan.superseded, now)
     _insert_jobs(session, page, plan, now, remote_of)
     _insert_rejections(session, page, plan)
     _raise_versions(session, plan, standings)
-    batch_store.count(session, _counts(page, plan, ended))
+    batch_store.count(session, _counts(page, plan))
     return plan
 
 
@@ -80,37 +80,24 @@ def lock_resources(session: Session, names: Iterable[str]) -> dict[str, tuple[in
     return found
 
 
-def supersede(session: Session, newer: dict[int, int], now: datetime) -> Counter[int]:
-    """End pending jobs that a newer one replaces; returns how many ended, by batch."""
-    if not newer:
-        return Counter()
-    pending: list[int] = []
-    for some in _slices(sorted(newer)):
-        query = select(jobs.c.id).where(jobs.c.id.in_(some), jobs.c.state == JobState.PENDING).with_for_update()
-        pending += session.execute(query).scalars()
-    if pending:
+def _supersede(session: Session, newer: dict[int, int], now: datetime) -> None:
+    """End pending jobs, locked before, that a newer one replaces."""
+    if newer:
         session.execute(
             update(jobs)
             .where(jobs.c.id == bindparam("job"))
             .values(state=JobState.SUPERSEDED, superseded_by=bindparam("by"), finished_at=now, published_until=None),
-            [{"job": job, "by": newer[job]} for job in pending],
+            [{"job": job, "by": by} for job, by in sorted(newer.items())],
             execution_options={"synchronize_session": False},
         )
-    return Counter(job >> ROW_BITS for job in pending)
 
 
 def _standings(session: Session, names: list[str]) -> dict[str, Standing]:
     insert_missing(session, resources, [{"name": name, "version": 0, "newest_job_id": 0} for name in names])
     versions = lock_resources(session, names)
-    active: dict[str, dict[str, int]] = defaultdict(dict)
+    active = _lock_active(session, names)
     known: dict[str, KnownIdentity] = {}
     for some in _slices(names):
-        for row in session.execute(
-            select(jobs.c.resource, jobs.c.state, jobs.c.id).where(
-                jobs.c.resource.in_(some), jobs.c.state.in_((JobState.PENDING, JobState.RUNNING))
-            )
-        ):
-            active[row.resource][row.state] = row.id
         known |= known_identities(session, some)
     return {
         name: Standing(
@@ -122,6 +109,24 @@ def _standings(session: Session, names: list[str]) -> dict[str, Standing]:
         )
         for name, (version, newest) in versions.items()
     }
+
+
+def _lock_active(session: Session, names: list[str]) -> dict[str, dict[str, int]]:
+    """The pending and the running job of each resource, locked: a claim locks no resource, and may be taking one now.
+
+    Without the lock a job seen as pending could be on its way to the remote while a wish beside it is found unchanged.
+    """
+    active: dict[str, dict[str, int]] = defaultdict(dict)
+    for some in _slices(names):
+        rows = session.execute(
+            select(jobs.c.resource, jobs.c.state, jobs.c.id)
+            .where(jobs.c.resource.in_(some), jobs.c.state.in_((JobState.PENDING, JobState.RUNNING)))
+            .order_by(jobs.c.id)
+            .with_for_update()
+        )
+        for row in rows:
+            active[row.resource][row.state] = row.id
+    return active
 
 
 def known_identities(session: Session, names: Sequence[str]) -> dict[str, KnownIdentity]:
@@ -180,7 +185,7 @@ def _job_row(page: Page, accepted: Accepted, now: datetime, remote_of: Callable[
         "forced": page.forced,
         "state": _STATES[fate],
         "due_at": now,
-        "result": fate if fate in (Fate.UNCHANGED, Fate.REPEATED) else None,
+        "result": None if fate is Fate.QUEUED else fate,
         "superseded_by": accepted.by,
         "created_at": now,
         "finished_at": None if fate is Fate.QUEUED else now,
@@ -222,7 +227,7 @@ def _raise_versions(session: Session, plan: Acceptance, before: dict[str, Standi
         )
 
 
-def _counts(page: Page, plan: Acceptance, ended: Counter[int]) -> dict[int, Counter[str]]:
+def _counts(page: Page, plan: Acceptance) -> dict[int, Counter[str]]:
     deltas: dict[int, Counter[str]] = defaultdict(Counter)
     fates = Counter(accepted.fate for accepted in plan.accepted)
     rejected = len(page.rejected) + len(plan.refused)
@@ -234,8 +239,8 @@ def _counts(page: Page, plan: Acceptance, ended: Counter[int]) -> dict[int, Coun
         succeeded=fates[Fate.UNCHANGED],
         unchanged=fates[Fate.UNCHANGED],
     )
-    for batch_id, count in ended.items():
-        deltas[batch_id]["superseded"] += count
+    for job in plan.superseded:
+        deltas[job >> ROW_BITS]["superseded"] += 1
     return deltas
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, func, literal, or_, select, update
 from sqlmodel import Session, col
 
 from schemas.lanes import Lane
@@ -25,13 +25,15 @@ class NewBatch:
     key: str | None = None
 
 
+def find(session: Session, key: str | None) -> Batch | None:
+    """The batch that was opened with this key."""
+    if not key:
+        return None
+    return session.execute(select(Batch).where(col(Batch.key) == key)).scalar_one_or_none()
+
+
 def open_batch(session: Session, new: NewBatch) -> Batch:
-    """A new batch, or the one that was opened with the same key."""
-    found: Batch | None = None
-    if new.key:
-        found = session.execute(select(Batch).where(col(Batch.key) == new.key)).scalar_one_or_none()
-    if found:
-        return found
+    """Raises ``IntegrityError`` where another transaction has just used the same key."""
     now = database_now(session)
     batch = Batch(key=new.key, source=new.source, label=new.label, lane=new.lane, created_at=now, touched_at=now)
     session.add(batch)
@@ -72,33 +74,43 @@ def complete(session: Session, ids: list[int]) -> None:
     )
 
 
-def seal(session: Session, batch_id: int, *, abandoned: bool = False) -> None:
-    """No more rows will come: from now on the batch can complete."""
+def seal(session: Session, batch_id: int) -> None:
+    """No more rows will come, says its producer: from now on the batch can complete."""
+    now = database_now(session)
     session.execute(
         update(batches)
-        .where(batches.c.id == batch_id, batches.c.sealed_at.is_(None))
-        .values(sealed_at=database_now(session), abandoned=abandoned)
+        .where(batches.c.id == batch_id, or_(batches.c.sealed_at.is_(None), batches.c.abandoned))
+        .values(sealed_at=func.coalesce(batches.c.sealed_at, literal(now, batches.c.sealed_at.type)), abandoned=False)
     )
     complete(session, [batch_id])
 
 
-def unseal_abandoned(session: Session, batch_id: int) -> None:
-    """Its producer is back with the same key."""
+def unseal_abandoned(session: Session, batch_id: int) -> bool:
+    """Its producer has come back with more rows. False: it was sealed for good, it takes no more."""
     session.execute(
         update(batches)
         .where(batches.c.id == batch_id, batches.c.abandoned)
         .values(sealed_at=None, completed_at=None, abandoned=False)
     )
+    return session.execute(select(batches.c.sealed_at).where(batches.c.id == batch_id)).scalar_one() is None
 
 
 def seal_abandoned(session: Session) -> list[int]:
     """Seal batches whose producer has not been heard of for a while: what was accepted of them counts."""
-    silent_since = database_now(session) - ABANDONED_AFTER
-    ids = list(
-        session.execute(
-            select(batches.c.id).where(batches.c.sealed_at.is_(None), batches.c.touched_at < silent_since)
-        ).scalars()
+    now = database_now(session)
+    silent = (
+        select(batches.c.id)
+        .where(batches.c.sealed_at.is_(None), batches.c.touched_at < now - ABANDONED_AFTER)
+        .with_for_update(skip_locked=True)
+        .cte("silent")
     )
-    for batch_id in ids:
-        seal(session, batch_id, abandoned=True)
+    statement = (
+        update(batches)
+        .where(batches.c.id.in_(select(silent.c.id)))
+        .values(sealed_at=now, abandoned=True)
+        .returning(batches.c.id)
+    )
+    ids = sorted(session.execute(statement, execution_options={"synchronize_session": False}).scalars())
+    if ids:
+        complete(session, ids)
     return ids

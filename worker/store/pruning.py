@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, select, update
 from sqlmodel import Session
 
 from schemas.ids import ROW_BITS
@@ -29,7 +29,11 @@ def prune(session: Session, keep: timedelta) -> int:
 
 
 def _prune_batch(session: Session, batch: int) -> int:
-    """Its jobs in portions, each with its attempts; the batch itself with the last."""
+    """Its jobs in portions, each with its attempts; the batch itself with the last.
+
+    Its key is free from the first portion on: who offers it again meets no batch with half of its rows.
+    """
+    session.execute(update(batches).where(batches.c.id == batch, batches.c.key.is_not(None)).values(key=None))
     low, high = batch << ROW_BITS, (batch + 1) << ROW_BITS
     some = select(jobs.c.id).where(jobs.c.id >= low, jobs.c.id < high).order_by(jobs.c.id).limit(AT_ONCE)
     ids = session.execute(some).scalars().all()

@@ -7,7 +7,6 @@ from typing import Any
 from sqlalchemy import select
 from sqlmodel import Session
 
-from schemas.jobs import JobState
 from worker.core.acceptance import Fate, describe_difference
 from worker.store.tables import jobs, rejections
 
@@ -26,9 +25,7 @@ class Earlier:
 
 def find(session: Session, ids: Sequence[int]) -> dict[int, Earlier]:
     """The rows among ``ids`` that were accepted or refused before."""
-    accepted = select(
-        jobs.c.id, jobs.c.wish, jobs.c.result, jobs.c.state, jobs.c.superseded_by, jobs.c.created_at, jobs.c.finished_at
-    ).where(jobs.c.id.in_(ids))
+    accepted = select(jobs.c.id, jobs.c.wish, jobs.c.result, jobs.c.superseded_by).where(jobs.c.id.in_(ids))
     refused = select(rejections).where(rejections.c.job_id.in_(ids))
     found = {row.id: _accepted(row) for row in session.execute(accepted)}
     found |= {
@@ -48,9 +45,8 @@ def difference(earlier: Earlier, wish_text: str | None) -> str:
 
 
 def _accepted(row: Any) -> Earlier:
-    fate = Fate.QUEUED
-    if row.result in (Fate.UNCHANGED, Fate.REPEATED):
-        fate = Fate(row.result)
-    elif row.state == JobState.SUPERSEDED and row.finished_at == row.created_at:
-        fate = Fate.SUPERSEDED
+    fate = Fate(row.result) if row.result in _AT_THE_DOOR else Fate.QUEUED
     return Earlier(fate, row.superseded_by if fate is Fate.REPEATED else row.id, row.wish)
+
+
+_AT_THE_DOOR = frozenset((Fate.UNCHANGED, Fate.REPEATED, Fate.SUPERSEDED))  # other results came of calls
