@@ -40,9 +40,12 @@ class Succeed:
 
 @dataclass(frozen=True, slots=True)
 class Fail:
+    """``known`` what the remote now holds; ``doubtful``: the last write may have happened, what it holds is unknown."""
+
     code: str
     message: str
     known: Target | None = None
+    doubtful: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +98,8 @@ def decide(  # noqa: C901, PLR0911 - one arm an outcome
             return _unavailable(outcome, effort, wait, message, uniform)
         case Ambiguous(message=message):
             if effort.failures + 1 >= MOST_FAILURES:
-                return Fail("exhausted", f"gave up after {MOST_FAILURES} failures; the last: {message}")
+                told = f"gave up after {MOST_FAILURES} failures; the last: {message}"
+                return Fail("exhausted", told, doubtful=True)
             pause = AMBIGUOUS_PAUSE + full_jitter(effort.failures, uniform)
             return Retry(pause, failure=True, read_first=True)
         case _:

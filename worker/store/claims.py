@@ -16,6 +16,7 @@ from sqlalchemy import (
     func,
     literal,
     select,
+    true,
     tuple_,
     update,
 )
@@ -24,11 +25,12 @@ from sqlmodel import Session
 from schemas.ids import ROW_BITS
 from schemas.jobs import JobKind, JobState
 from worker.core.acceptance import KnownIdentity
-from worker.core.decisions import MOST_CRASHES
+from worker.core.decisions import AMBIGUOUS_PAUSE, MOST_CRASHES
 from worker.store import batches as batch_store
 from worker.store.acceptance import known_identities, lock_resources
+from worker.store.doubts import mark_uncertain, values_in_doubt
 from worker.store.engine import database_now
-from worker.store.tables import jobs, targets
+from worker.store.tables import jobs
 
 _BULK: Any = {"synchronize_session": False}
 RESCUED_AT_ONCE = 1_000
@@ -44,7 +46,10 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """A job that is ours until its lease ends, with all that its walk needs."""
+    """A job that is ours until its lease ends, with all that its walk needs.
+
+    ``ours``, for one that reads first: values that older wishes in doubt may have left at the remote.
+    """
 
     id: int
     fence: int
@@ -58,6 +63,7 @@ class Claimed:
     first_sent_at: datetime | None
     baseline: float | None
     known: KnownIdentity | None
+    ours: tuple[float, ...] = ()
 
 
 def claim(session: Session, ids: Sequence[int], lease: Lease) -> list[Claimed]:
@@ -69,13 +75,21 @@ def claim(session: Session, ids: Sequence[int], lease: Lease) -> list[Claimed]:
     _rescue(session, _running(ids, lease.owner))
     rows = _claim_rows(session, ids, lease, database_now(session))
     known = known_identities(session, sorted({row.resource for row in rows}))
-    return [_claimed(row, known.get(row.resource)) for row in sorted(rows, key=lambda row: row.id)]
+    ours = values_in_doubt(session, [row.resource for row in rows if row.read_first])
+    return [
+        _claimed(row, known.get(row.resource), ours.get(row.resource, ()))
+        for row in sorted(rows, key=lambda row: row.id)
+    ]
 
 
-def give_back(session: Session, fences: Mapping[int, int]) -> None:
-    """Return jobs that were claimed and not sent; a newer wish that came meanwhile supersedes them."""
+def give_back(session: Session, fences: Mapping[int, int]) -> list[int]:
+    """Return jobs that were claimed and not sent.
+
+    Returns those that a newer wish, come meanwhile, supersedes: the caller counts them.
+    """
     never_sent = and_(jobs.c.attempts == 0, jobs.c.crashes == 0)
-    _return_to_pending(session, fences, {"first_sent_at": case((never_sent, None), else_=jobs.c.first_sent_at)})
+    values = {"first_sent_at": case((never_sent, None), else_=jobs.c.first_sent_at)}
+    return _superseded(_return_to_pending(session, fences, values))
 
 
 def something_expired(session: Session) -> bool:
@@ -86,7 +100,8 @@ def something_expired(session: Session) -> bool:
 def rescue(session: Session) -> list[int]:
     """Make jobs whose lease has run out due again; returns their ids.
 
-    What their worker had sent is unknown: they read first. A job that has lost ``MOST_CRASHES`` workers is poison.
+    What their worker had sent is unknown: they read first, after a pause, since a write may still be at work at the
+    remote. A job that has lost ``MOST_CRASHES`` workers is poison.
     """
     expired = (
         select(jobs.c.id, jobs.c.fence, jobs.c.resource, jobs.c.crashes)
@@ -107,19 +122,25 @@ def _rescue(session: Session, lost: Select[Any]) -> list[int]:
     rows = session.execute(lost).all()
     if not rows:
         return []
-    lock_resources(session, (row.resource for row in rows))
-    poison = {row.id: row.fence for row in rows if row.crashes + 1 >= MOST_CRASHES}
-    _bury(session, poison)
-    _return_to_pending(
+    names = sorted({row.resource for row in rows})
+    lock_resources(session, names)
+    again_at = database_now(session) + AMBIGUOUS_PAUSE
+    poison = _bury(session, {row.id: row.fence for row in rows if row.crashes + 1 >= MOST_CRASHES})
+    returned = _return_to_pending(
         session,
-        {row.id: row.fence for row in rows if row.id not in poison},
-        {"crashes": jobs.c.crashes + 1, "read_first": True},
+        {row.id: row.fence for row in rows if row.crashes + 1 < MOST_CRASHES},
+        {"crashes": jobs.c.crashes + 1, "read_first": True, "due_at": again_at},
     )
-    mark_uncertain(session, [row.resource for row in rows])
-    return [row.id for row in rows]
+    mark_uncertain(session, names)
+    let_go(session, names, not_before=again_at)
+    deltas = by_batch(poison, "failed")
+    for batch, count in by_batch(_superseded(returned), "superseded").items():
+        deltas[batch] += count
+    batch_store.count(session, deltas)
+    return [*poison, *(row.id for row in returned)]
 
 
-def _claimed(row: Any, known: KnownIdentity | None) -> Claimed:
+def _claimed(row: Any, known: KnownIdentity | None, ours: tuple[float, ...]) -> Claimed:
     return Claimed(
         id=row.id,
         fence=row.fence,
@@ -133,6 +154,7 @@ def _claimed(row: Any, known: KnownIdentity | None) -> Claimed:
         first_sent_at=row.first_sent_at,
         baseline=row.baseline,
         known=known,
+        ours=ours,
     )
 
 
@@ -165,10 +187,10 @@ def _claim_rows(session: Session, ids: Sequence[int], lease: Lease, now: datetim
     return session.execute(statement, execution_options=_BULK).all()
 
 
-def _return_to_pending(session: Session, fences: Mapping[int, int], values: dict[str, Any]) -> None:
+def _return_to_pending(session: Session, fences: Mapping[int, int], values: dict[str, Any]) -> Sequence[Any]:
+    """Returns id and new state of each that was still held. Their resources are locked before."""
     if not fences:
-        return
-    lock_resources(session, session.execute(select(jobs.c.resource).where(jobs.c.id.in_(sorted(fences)))).scalars())
+        return []
     now = database_now(session)
     newer = newer_pending()
     statement = (
@@ -184,9 +206,31 @@ def _return_to_pending(session: Session, fences: Mapping[int, int], values: dict
         )
         .returning(jobs.c.id, jobs.c.state)
     )
-    rows = session.execute(statement, execution_options=_BULK).all()
-    superseded = [row.id for row in rows if row.state == JobState.SUPERSEDED]
-    batch_store.count(session, by_batch(superseded, "superseded"))
+    return session.execute(statement, execution_options=_BULK).all()
+
+
+def _superseded(rows: Iterable[Any]) -> list[int]:
+    return [row.id for row in rows if row.state == JobState.SUPERSEDED]
+
+
+def let_go(session: Session, names: Sequence[str], *, not_before: datetime | None = None) -> None:
+    """A newer wish may have been turned away while an older one ran: the dispatcher may bring it again at once.
+
+    ``not_before``: a write of the older one may still be at work at the remote, and must not come in last.
+    """
+    if not names:
+        return
+    values: dict[str, Any] = {"published_until": None}
+    if not_before is not None:
+        pause = literal(not_before, jobs.c.due_at.type)
+        values["due_at"] = case((jobs.c.due_at < pause, pause), else_=jobs.c.due_at)
+    session.execute(
+        update(jobs)
+        .where(jobs.c.resource.in_(sorted(set(names))), jobs.c.state == JobState.PENDING)
+        .where(true() if not_before else jobs.c.published_until.is_not(None))
+        .values(values),
+        execution_options=_BULK,
+    )
 
 
 def held(fences: Mapping[int, int]) -> ColumnElement[bool]:
@@ -215,9 +259,9 @@ def by_batch(ids: Iterable[int], counter: str) -> dict[int, Counter[str]]:
 NO_LEASE: dict[str, Any] = {"lease_owner": None, "lease_until": None}
 
 
-def _bury(session: Session, fences: Mapping[int, int]) -> None:
+def _bury(session: Session, fences: Mapping[int, int]) -> list[int]:
     if not fences:
-        return
+        return []
     statement = (
         update(jobs)
         .where(held(fences))
@@ -226,15 +270,10 @@ def _bury(session: Session, fences: Mapping[int, int]) -> None:
             error_code="poison",
             error=f"{MOST_CRASHES} workers died or hung while they had this job",
             crashes=jobs.c.crashes + 1,
+            read_first=True,
             finished_at=database_now(session),
             **NO_LEASE,
         )
         .returning(jobs.c.id)
     )
-    batch_store.count(session, by_batch(session.execute(statement, execution_options=_BULK).scalars(), "failed"))
-
-
-def mark_uncertain(session: Session, names: Sequence[str]) -> None:
-    """An attempt may have changed these targets; what we knew of them no longer proves anything."""
-    if names:
-        session.execute(update(targets).where(targets.c.name.in_(sorted(set(names)))).values(uncertain=True))
+    return list(session.execute(statement, execution_options=_BULK).scalars())

@@ -3,13 +3,14 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Float, Index, Integer, String, Text, false, text
+from sqlalchemy import BigInteger, Column, Float, Index, Integer, String, false, text
 from sqlmodel import Field, SQLModel
 
 from schemas.jobs import JobKind, JobState
 from schemas.lanes import Lane
-from worker.store.engine import UtcDateTime
+from worker.store.engine import PlainText, UtcDateTime
 
+_ORDERED = String().with_variant(String(collation="C"), "postgresql")  # as Python sorts: names are locked in order
 _SERIAL = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up by itself only in an INTEGER key
 
 
@@ -27,7 +28,7 @@ def _serial() -> Any:
 
 
 def _words(*, nullable: bool = False) -> Any:
-    return Field(sa_column=Column(Text, nullable=nullable), default=None)
+    return Field(sa_column=Column(PlainText, nullable=nullable), default=None)
 
 
 def _index_where(name: str, *columns: str, where: str, unique: bool = False) -> Index:
@@ -81,7 +82,7 @@ class Resource(SQLModel, table=True):
 
     __tablename__ = "resources"
 
-    name: str = Field(primary_key=True)
+    name: str = Field(sa_column=Column(_ORDERED, primary_key=True), default=None)
     version: int = _big()
     newest_job_id: int = _big()
 
@@ -157,11 +158,11 @@ class KnownTarget(SQLModel, table=True):
     __tablename__ = "targets"
 
     name: str = Field(primary_key=True)
-    scorecard_template_name: str
-    criterion_or_chapter_id: str
+    scorecard_template_name: str = Field(sa_type=PlainText)
+    criterion_or_chapter_id: str = Field(sa_type=PlainText)
     target: float = Field(sa_type=Float)
-    usecase_name: str
-    coaching_plan_name: str
+    usecase_name: str = Field(sa_type=PlainText)
+    coaching_plan_name: str = Field(sa_type=PlainText)
     qa_score: float | None = Field(default=None, sa_type=Float)
     update_time: datetime | None = _instant()
     uncertain: bool = Field(default=False, sa_column_kwargs={"server_default": false()})

@@ -1,5 +1,6 @@
 """The transaction that writes what became of claimed jobs: states, attempts, known targets, quotas, counters."""
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +16,8 @@ from schemas.jobs import JobState, QuotaRecalculation
 from worker.core.decisions import Decision, Fail, GiveBack, Retry, Succeed
 from worker.store import batches as batch_store
 from worker.store.acceptance import lock_resources
-from worker.store.claims import NO_LEASE, Claimed, by_batch, give_back, held, mark_uncertain, newer_pending
+from worker.store.claims import NO_LEASE, Claimed, by_batch, give_back, held, let_go, newer_pending
+from worker.store.doubts import mark_uncertain
 from worker.store.engine import database_now
 from worker.store.tables import attempts, jobs, quota_answers, targets
 from worker.store.upsert import insert_or_replace
@@ -65,13 +67,13 @@ def record(session: Session, records: Sequence[Record], worker: Worker) -> list[
     ours = _still_ours(session, records)
     mine = [one for one in records if one.job.id in ours]
     _insert_attempts(session, records, worker)
-    give_back(session, {one.job.id: one.job.fence for one in mine if isinstance(one.decision, GiveBack)})
     now = database_now(session)
+    superseded = give_back(session, {one.job.id: one.job.fence for one in mine if isinstance(one.decision, GiveBack)})
     _finish(session, [one for one in mine if isinstance(one.decision, Succeed | Fail)], now)
-    superseded = _retry(session, mine, now)
+    superseded += _retry(session, mine, now)
     _keep_answers(session, mine, now)
-    _wake_newer(session, mine)
-    batch_store.count(session, _counts(mine, superseded))
+    let_go(session, [one.job.resource for one in mine])
+    batch_store.count(session, _counts(mine, superseded))  # once, and last: batches are locked in one order
     return [one for one in records if one.job.id not in ours]
 
 
@@ -114,6 +116,7 @@ def _finish(session: Session, records: Sequence[Record], now: datetime) -> None:
             error_code=bindparam("code"),
             error=bindparam("why"),
             attempts=jobs.c.attempts + bindparam("sent"),
+            read_first=bindparam("doubt"),
             finished_at=now,
             **NO_LEASE,
         )
@@ -125,9 +128,10 @@ def _final(one: Record) -> dict[str, Any]:
     row: dict[str, Any] = {"job": one.job.id, "sent": len(one.tried), "what": None, "code": None, "why": None}
     match one.decision:
         case Succeed(result=result):
-            return row | {"to": JobState.SUCCEEDED, "what": result}
-        case Fail(code=code, message=message):
-            return row | {"to": JobState.FAILED, "code": code, "why": message}
+            return row | {"to": JobState.SUCCEEDED, "what": result, "doubt": one.job.read_first}
+        case Fail(code=code, message=message, doubtful=doubtful):
+            doubt = one.job.read_first or doubtful
+            return row | {"to": JobState.FAILED, "code": code, "why": message, "doubt": doubt}
         case other:
             raise TypeError(f"{other!r} is not final")
 
@@ -142,8 +146,8 @@ def _retry(session: Session, records: Sequence[Record], now: datetime) -> list[i
         state = session.execute(statement.returning(jobs.c.state), execution_options=_BULK).scalar_one()
         if state == JobState.SUPERSEDED:
             superseded.append(one.job.id)
-    doubtful = [one.job.resource for one in records if isinstance(one.decision, Retry) and one.decision.read_first]
-    mark_uncertain(session, doubtful)
+            if one.decision.read_first:
+                let_go(session, [one.job.resource], not_before=now + one.decision.after)
     return superseded
 
 
@@ -179,20 +183,28 @@ def _counts(records: Sequence[Record], superseded: Sequence[int]) -> dict[int, C
 
 
 def _keep_answers(session: Session, records: Sequence[Record], now: datetime) -> None:
-    known, quotas = [], []
+    known, quotas, doubtful = [], [], []
     for one in records:
         match one.decision:
-            case Succeed(known=Target() as target) | Fail(known=Target() as target):
+            case Succeed(known=Target() as target) | Fail(known=Target() as target) if _holds_numbers(target):
                 known.append(_target_row(one.job, target, now))
             case Succeed(known=Quota() as quota):
                 quotas.append(_quota_row(one, quota, now))
+            case Retry(read_first=True) | Fail(doubtful=True) | Succeed(known=Target()) | Fail(known=Target()):
+                doubtful.append(one.job.resource)
             case Fail() | Retry() | GiveBack() | Succeed():
                 pass
             case _:
                 assert_never(one.decision)
     insert_or_replace(session, targets, sorted(known, key=lambda row: row["name"]))
+    mark_uncertain(session, doubtful)
     if quotas:
         session.execute(insert(quota_answers), quotas)
+
+
+def _holds_numbers(target: Target) -> bool:
+    """A remote may answer NaN or 1e400: no database keeps that, and nothing could be compared with it."""
+    return math.isfinite(target.target) and (target.qa_score is None or math.isfinite(target.qa_score))
 
 
 def _target_row(job: Claimed, target: Target, now: datetime) -> dict[str, Any]:
@@ -222,14 +234,3 @@ def _quota_row(one: Record, quota: Quota, now: datetime) -> dict[str, Any]:
         "answered_at": now,
         "job_id": one.job.id,
     }
-
-
-def _wake_newer(session: Session, records: Sequence[Record]) -> None:
-    """A newer wish may have been turned away while this one ran: the dispatcher may bring it again at once."""
-    ended = [one.job.resource for one in records if isinstance(one.decision, Succeed | Fail)]
-    if ended:
-        session.execute(
-            update(jobs)
-            .where(jobs.c.resource.in_(ended), jobs.c.state == JobState.PENDING, jobs.c.published_until.is_not(None))
-            .values(published_until=None)
-        )

@@ -5,27 +5,32 @@ The repair is a job of its own: it reads the target, and sends the newest wish w
 
 from collections import Counter
 from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, update
 from sqlmodel import Session
 
-from schemas.ids import ROW_BITS, format_job_id, job_id
-from schemas.jobs import JobKind, JobState, TargetUpdate
+from api_adapter.outcomes import Operation
+from schemas.ids import format_job_id, job_id
+from schemas.jobs import JobState, TargetUpdate
 from schemas.lanes import Lane
+from worker.core.decisions import Retry
 from worker.store import batches as batch_store
 from worker.store.acceptance import lock_resources
 from worker.store.batches import NewBatch
-from worker.store.claims import mark_uncertain
+from worker.store.claims import let_go
+from worker.store.doubts import mark_uncertain
 from worker.store.engine import database_now
 from worker.store.records import Record
-from worker.store.tables import jobs
+from worker.store.tables import jobs, resources
 
 
 def repair(session: Session, late: Sequence[Record]) -> list[int]:
     """Accept a repair for each late record whose write may have arrived; returns the repairs' job ids."""
-    suspects = {one.job.resource: one for one in late if one.tried and one.job.kind is JobKind.TARGET_UPDATE}
-    mark_uncertain(session, list(suspects))
+    suspects = {one.job.resource: one for one in late if _may_have_written(one)}
     newest = lock_resources(session, suspects)
+    mark_uncertain(session, suspects)
     return [
         made
         for resource, (_, newest_id) in sorted(newest.items())
@@ -33,39 +38,54 @@ def repair(session: Session, late: Sequence[Record]) -> list[int]:
     ]
 
 
+def _may_have_written(one: Record) -> bool:
+    return any(tried.operation == Operation.UPDATE_TARGET for tried in one.tried)
+
+
 def _assert_again(session: Session, late: Record, newest_id: int) -> int | None:
-    if newest_id == late.job.id:
-        return None  # whoever took it over sends the same wish
-    pending = select(jobs.c.id).where(jobs.c.resource == late.job.resource, jobs.c.state == JobState.PENDING)
+    resource = late.job.resource
+    again_at = database_now(session)
+    if isinstance(late.decision, Retry) and late.decision.read_first:
+        again_at += late.decision.after  # the late write may still be at work at the remote
+    pending = select(jobs.c.id).where(jobs.c.resource == resource, jobs.c.state == JobState.PENDING)
     if session.execute(pending).first():
+        let_go(session, [resource], not_before=again_at)
         return None  # it is still to be sent, after the late write
-    newest = session.execute(select(jobs).where(jobs.c.id == newest_id)).one()
-    if newest.state not in (JobState.SUCCEEDED, JobState.RUNNING):
-        return None  # nobody holds the remote to a wish that failed or was cancelled
-    key = f"repair:{format_job_id(late.job.id)}:{late.job.fence}"
-    if session.execute(select(jobs.c.id).where(jobs.c.request_key == key)).first():
+    newest = session.execute(select(jobs).where(jobs.c.id == newest_id)).one_or_none()
+    if newest is None or newest.state not in (JobState.SUCCEEDED, JobState.RUNNING):
+        return None  # nobody holds the remote to a wish that failed, was cancelled, or is older than the retention
+    if newest.wish == late.job.wish:
+        return None  # the same job in other hands, or the same wish: the late write has changed nothing
+    if session.execute(select(jobs.c.id).where(jobs.c.request_key == _key(late))).first():
         return None
+    return _accept_repair(session, late, newest, again_at)
+
+
+def _key(late: Record) -> str:
+    return f"repair:{format_job_id(late.job.id)}:{late.job.fence}"
+
+
+def _accept_repair(session: Session, late: Record, newest: Any, due_at: datetime) -> int:
     now = database_now(session)
     label = f"{format_job_id(late.job.id)} may have written after losing its lease"
     batch = batch_store.open_batch(session, NewBatch("repair", Lane(newest.lane), label=label))
-    row = {name: newest._mapping[name] for name in ("kind", "remote", "lane", "resource", "wish", "version")}  # noqa: SLF001 - SQLAlchemy's documented name
     repair_id = job_id(batch.id, 1)
-    session.execute(
-        insert(jobs),
-        row
-        | {
-            "id": repair_id,
-            "batch_id": batch.id,
-            "request_key": key,
-            "forced": True,
-            "state": JobState.PENDING,
-            "due_at": now,
-            "read_first": True,
-            "first_sent_at": now,
-            "baseline": TargetUpdate.model_validate_json(late.job.wish).target,
-            "created_at": now,
-        },
-    )
+    again = ("kind", "remote", "lane", "resource", "wish", "version")
+    row = {name: newest._mapping[name] for name in again}  # noqa: SLF001 - SQLAlchemy's documented name
+    row |= {
+        "id": repair_id,
+        "batch_id": batch.id,
+        "request_key": _key(late),
+        "forced": True,
+        "state": JobState.PENDING,
+        "due_at": due_at,
+        "read_first": True,
+        "first_sent_at": now,
+        "baseline": TargetUpdate.model_validate_json(late.job.wish).target,
+        "created_at": now,
+    }
+    session.execute(insert(jobs), row)
+    session.execute(update(resources).where(resources.c.name == newest.resource).values(newest_job_id=repair_id))
     batch_store.count(session, {batch.id: Counter(rows=1, accepted=1)})
-    batch_store.seal(session, repair_id >> ROW_BITS)
+    batch_store.seal(session, batch.id)
     return repair_id

@@ -13,6 +13,7 @@ depends_on = None
 
 
 INSTANT = sa.DateTime(timezone=True)
+ORDERED = sa.String().with_variant(sa.String(collation="C"), "postgresql")
 SERIAL = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
@@ -157,7 +158,7 @@ def upgrade() -> None:
 
     op.create_table(
         "resources",
-        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("name", ORDERED, nullable=False),
         sa.Column("version", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("newest_job_id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.PrimaryKeyConstraint("name"),
@@ -165,11 +166,11 @@ def upgrade() -> None:
     op.create_table(
         "targets",
         sa.Column("name", sa.String(), nullable=False),
-        sa.Column("scorecard_template_name", sa.String(), nullable=False),
-        sa.Column("criterion_or_chapter_id", sa.String(), nullable=False),
+        sa.Column("scorecard_template_name", sa.Text(), nullable=False),
+        sa.Column("criterion_or_chapter_id", sa.Text(), nullable=False),
         sa.Column("target", sa.Float(), nullable=False),
-        sa.Column("usecase_name", sa.String(), nullable=False),
-        sa.Column("coaching_plan_name", sa.String(), nullable=False),
+        sa.Column("usecase_name", sa.Text(), nullable=False),
+        sa.Column("coaching_plan_name", sa.Text(), nullable=False),
         sa.Column("qa_score", sa.Float(), nullable=True),
         sa.Column("update_time", INSTANT, nullable=True),
         sa.Column("uncertain", sa.Boolean(), server_default=sa.false(), nullable=False),
