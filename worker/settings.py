@@ -148,6 +148,8 @@ def _settings_file(
     """``$COACHSYNC_CONFIG``, or ``coachsync.toml`` in the working directory, or in the home."""
     explicit = environ.get(CONFIG_VARIABLE)
     home = environ.get("COACHSYNC_HOME") or default_home
+    if explicit == "":
+        problems.append(f"{CONFIG_VARIABLE} is empty; give it a value or unset it")
     try:
         path = find_settings_file(cwd / explicit if explicit else None, (cwd, *([cwd / home] if home else [])))
         return read_settings_file(path) if path else None

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -36,10 +37,10 @@ STUBBORN = "import os, signal, time; signal.signal(signal.SIGTERM, signal.SIG_IG
 class Run:
     """A supervisor in a process of its own; what it and its children say is in ``output``."""
 
-    def __init__(self, specs: Sequence[ChildSpec], output: Path) -> None:
+    def __init__(self, specs: Sequence[ChildSpec], output: Path, policy: RestartPolicy) -> None:
         self._output = output
         output.touch()
-        self._process = _FORK.Process(target=_supervise, args=(specs, output, os.getpid()))
+        self._process = _FORK.Process(target=_supervise, args=(specs, output, policy, os.getpid()))
         self._process.start()
         self.pid = self._process.pid or 0
 
@@ -74,13 +75,13 @@ class Run:
                 os.kill(pid, signal.SIGKILL)
 
 
-def _supervise(specs: Sequence[ChildSpec], output: Path, parent: int) -> None:
+def _supervise(specs: Sequence[ChildSpec], output: Path, policy: RestartPolicy, parent: int) -> None:
     die_with(parent, signal.SIGKILL)
     with output.open("ab") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
     logging.basicConfig(filename=output, level=logging.INFO, format="%(action)s", force=True)
-    ending = asyncio.run(Supervisor(specs, forward=lambda name, line: _say(f"{name}| {line}"), policy=POLICY).run())
+    ending = asyncio.run(Supervisor(specs, forward=lambda name, line: _say(f"{name}| {line}"), policy=policy).run())
     _say(f"ended: {ending}")
 
 
@@ -111,8 +112,8 @@ def gone(pids: list[int]) -> bool:
 
 
 @contextmanager
-def supervised(folder: Path, *children: ChildSpec) -> Iterator[Run]:
-    run = Run(children, folder / "output")
+def supervised(folder: Path, *children: ChildSpec, policy: RestartPolicy = POLICY) -> Iterator[Run]:
+    run = Run(children, folder / "output", policy)
     try:
         yield run
     finally:
@@ -136,17 +137,18 @@ def test_a_signal_stops_all_and_the_supervisor_says_so(tmp_path: Path, number: s
 def test_nothing_survives_a_supervisor_that_was_killed(tmp_path: Path) -> None:
     with supervised(tmp_path, child("a", STUBBORN), child("b", WITH_GRANDCHILD)) as run:
         pids = run.has(3).pids()
-        helpers = _children_of(run.pid)
+        guard = _guard_of(run)
+        wait_until(lambda: _ignores(guard, signal.SIGTERM))
+        os.kill(guard, signal.SIGTERM)  # as `systemctl stop` sends it to every process of a service
         run.signal(signal.SIGKILL)
         run.ended()
-        wait_until(lambda: gone([*pids, *helpers]))
+        wait_until(lambda: gone([*pids, guard]))
 
 
 def test_children_die_with_the_supervisor_even_if_its_guard_died_first(tmp_path: Path) -> None:
     with supervised(tmp_path, child("a", STUBBORN), child("b")) as run:
         pids = run.has(2).pids()
-        (guard,) = set(_children_of(run.pid)) - set(pids)
-        os.kill(guard, signal.SIGKILL)
+        os.kill(_guard_of(run), signal.SIGKILL)
         run.signal(signal.SIGKILL)
         run.ended()
         wait_until(lambda: gone(pids))
@@ -226,11 +228,27 @@ def test_a_program_that_is_not_there_is_named(tmp_path: Path) -> None:
         assert "/no/such/program cannot be run: No such file or directory" in run.lines[-1]
 
 
+PATIENT = replace(POLICY, quick=timedelta(milliseconds=1))  # no life is quick, but one that never got ready
+
+
 def test_a_child_that_never_gets_ready_is_given_up(tmp_path: Path) -> None:
-    with supervised(tmp_path, child("a", STEADY, ready=never, ready_within=timedelta(seconds=0.2))) as run:
+    soon = timedelta(seconds=0.1)
+    with supervised(tmp_path, child("a", STEADY, ready=never, ready_within=soon), policy=PATIENT) as run:
         run.ended()
         assert "GaveUp(name='a'" in run.lines[-1]
-        assert gone(run.pids())
+        wait_until(lambda: gone(run.pids()))
+
+
+def test_a_child_has_to_get_ready_in_each_of_its_lives(tmp_path: Path) -> None:
+    up = tmp_path / "up"
+    up.touch()
+    spec = child("a", STEADY, ready=up.exists, ready_within=timedelta(seconds=0.1))
+    with supervised(tmp_path, spec, policy=PATIENT) as run:
+        run.until(lambda: "child_ready" in run.lines)
+        up.unlink()
+        os.kill(run.has(1).pids()[0], signal.SIGKILL)
+        run.ended()
+        assert "GaveUp(name='a'" in run.lines[-1]
 
 
 def test_a_stop_while_a_child_is_waited_for_or_rests_is_quick(tmp_path: Path) -> None:
@@ -261,5 +279,35 @@ def test_output_is_forwarded_whole_however_it_is_cut(tmp_path: Path) -> None:
         assert "a|   three" in run.lines
 
 
-def _children_of(pid: int) -> list[int]:
-    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+def test_a_signal_that_was_ignored_at_the_start_stays_ignored(tmp_path: Path) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup leaves it
+    try:
+        with supervised(tmp_path, child("a")) as run:
+            run.has(1).signal(signal.SIGHUP)
+            run.signal(signal.SIGTERM)
+            run.ended()
+            assert run.lines.count("supervisor_stops") == 1
+            assert "supervisor_hurries" not in run.lines
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_a_readiness_check_with_a_bug_ends_all_instead_of_hiding_it(tmp_path: Path) -> None:
+    def buggy() -> bool:
+        raise ZeroDivisionError
+
+    with supervised(tmp_path, child("a"), child("b", STEADY, ready=buggy)) as run:
+        assert run.ended() == 1
+        assert "keeper_failed" in run.lines
+        wait_until(lambda: gone(run.pids()))
+
+
+def _guard_of(run: Run) -> int:
+    children = Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split()
+    (guard,) = {int(word) for word in children} - set(run.pids())
+    return guard
+
+
+def _ignores(pid: int, number: signal.Signals) -> bool:
+    (mask,) = (line.split()[1] for line in Path(f"/proc/{pid}/status").read_text().splitlines() if "SigIgn" in line)
+    return bool(int(mask, 16) >> (number - 1) & 1)

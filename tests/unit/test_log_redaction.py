@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from worker.log_format import HumanFormatter, JsonFormatter
 from worker.redaction import MASK, Redactor
 
-VISIBLE = "".join(chr(code) for code in range(0x21, 0x7F))
+VISIBLE = "".join(chr(code) for code in range(0x21, 0x7F)) + "üé"
 SECRETS = st.text(st.sampled_from(VISIBLE), min_size=6, max_size=60)
 TOKENS = st.text(st.sampled_from(string.ascii_letters + string.digits + "-._~+/"), min_size=6, max_size=60)
 WAYS: list[Callable[[str], str]] = [

@@ -112,6 +112,7 @@ def test_a_config_file_that_was_named_and_is_missing_is_an_error(tmp_path: Path)
         ),
         ({}, "[remote.x]\n", "remote (TOML): no setting has this name; did you mean remotes?"),
         ({"COACHSYNC_MAX_IN_FLIGHT": ""}, "", "COACHSYNC_MAX_IN_FLIGHT is empty; give it a value or unset it"),
+        ({"COACHSYNC_CONFIG": ""}, "", "COACHSYNC_CONFIG is empty; give it a value or unset it"),
         (
             {"COACHSYNC_MAX_IN_FLIGHT": "many"},
             "",

@@ -126,5 +126,8 @@ class Keeper:
         return task
 
     def _end_on_bug(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and (bug := task.exception()) and not self._end.done():
+        if task.cancelled() or not (bug := task.exception()):
+            return
+        log.error("keeper_failed", child=self.spec.name, error=repr(bug))
+        if not self._end.done():
             self._end.set_exception(bug)

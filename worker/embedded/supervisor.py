@@ -5,6 +5,7 @@ killed nothing stays behind (``parent_death``, ``guard``). Runs on the main thre
 """
 
 import asyncio
+import signal
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from signal import Signals
@@ -32,13 +33,14 @@ class Supervisor:
         """Until it is asked to stop or has to give up; either way no child is left when it returns."""
         loop = asyncio.get_running_loop()
         asked = _Asked(loop.create_future(), asyncio.Event())
-        for number in _SIGNALS:
+        heard = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]  # as nohup has it
+        for number in heard:
             loop.add_signal_handler(number, asked.by_signal, number)
         try:
             with Guard() as guard:
                 return await self._run(asked, guard)
         finally:
-            for number in _SIGNALS:
+            for number in heard:
                 loop.remove_signal_handler(number)
 
     async def _run(self, asked: "_Asked", guard: Guard) -> Ending:
