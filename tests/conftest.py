@@ -4,5 +4,6 @@ pytest_plugins = (
     "tests.services.sockets",
     "tests.services.valkey",
     "tests.services.postgres",
+    "tests.services.stores",
     "tests.services.limiters",
 )
