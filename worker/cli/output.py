@@ -83,6 +83,11 @@ def heading(name: str) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).replace("_", " ").lower()
 
 
+def printable(text: str) -> str:
+    """Text that somebody else wrote, with nothing in it that a terminal would obey."""
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
+
+
 def cell(value: Any) -> str:
     match value:
         case None:
@@ -96,7 +101,7 @@ def cell(value: Any) -> str:
         case int():
             return f"{value:,}"
         case _:
-            return str(value)
+            return printable(str(value))
 
 
 def _table(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> Table:

@@ -14,7 +14,10 @@ from worker.store.tables import attempts, batches, jobs
 
 @dataclass(frozen=True, slots=True)
 class LaneDepth:
-    """``due`` could be sent now, ``later`` waits for its time; ``published`` of them lie with the broker."""
+    """``due`` could be sent now, ``later`` wait for their time, the first at ``next_due_at``.
+
+    ``published`` of them lie with the broker.
+    """
 
     remote: str
     lane: Lane
@@ -44,7 +47,7 @@ def lane_depths(session: Session, now: datetime) -> list[LaneDepth]:
     found: dict[tuple[str, str], LaneDepth] = {}
     for row in session.execute(_pending(now)):
         depth = LaneDepth(row.remote, Lane(row.lane), row.due, row.all - row.due, next_due_at=row.next)
-        found[row.remote, row.lane] = replace(depth, oldest_due_at=row.next if row.due else None)
+        found[row.remote, row.lane] = replace(depth, oldest_due_at=row.oldest if row.due else None)
     for name, query in (("published", _published(now)), ("running", _running())):
         for remote, lane, count in session.execute(query):
             depth = found.get((remote, lane), LaneDepth(remote, Lane(lane)))
@@ -92,7 +95,8 @@ def _pending(now: datetime) -> Select[Any]:
         jobs.c.lane,
         func.count().label("all"),
         due.label("due"),
-        func.min(jobs.c.due_at).label("next"),
+        func.min(jobs.c.due_at).label("oldest"),
+        func.min(case((jobs.c.due_at > now, jobs.c.due_at))).label("next"),
     )
     return counted.where(jobs.c.state == JobState.PENDING).group_by(jobs.c.remote, jobs.c.lane)
 

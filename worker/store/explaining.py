@@ -23,6 +23,7 @@ COUNTED_AHEAD = 10_000  # past this it is "many", and counting on would cost mor
 class Waiting:
     """What stands before a pending job at ``now``. ``ahead``: jobs of its remote and lane that are due before it."""
 
+    job: Job
     now: datetime
     ahead: int
     running: Job | None
@@ -136,6 +137,7 @@ def _waiting(session: Session, job: Job) -> Waiting | None:
     )
     running = select(Job).where(col(Job.resource) == job.resource, col(Job.state) == JobState.RUNNING)
     return Waiting(
+        job=job,
         now=database_now(session),
         ahead=session.execute(select(func.count()).select_from(before.subquery())).scalar_one(),
         running=session.execute(running).scalar_one_or_none(),

@@ -1,0 +1,84 @@
+"""``coachsync status``: is all well, and if not, what stands in the way."""
+
+from collections.abc import Sequence
+from contextlib import closing
+from datetime import timedelta
+
+import typer
+from sqlmodel import Session
+
+from worker.cli.fleet import Fleet, look
+from worker.cli.options import Json, open_runtime
+from worker.cli.output import Output
+from worker.cli.status_report import Stored, show_status, status_record
+from worker.core.verdict import RemoteState, Situation, judge
+from worker.remotes import Remote
+from worker.store import quarantine
+from worker.store.depths import batch_totals, failed_by_code, lane_depths, oldest_due_job, requests_since
+from worker.store.engine import database_now
+from worker.store.heartbeats import seen_within
+
+LOOPS_SEEN_WITHIN = timedelta(seconds=45)  # they beat every 10 s, one at a time with their work
+MINUTE = timedelta(minutes=1)
+
+
+def register(root: typer.Typer) -> None:
+    root.command()(status)
+
+
+def status(as_json: Json = False) -> None:
+    """Say in one line whether all is well; then the depth of each lane, the remotes' limits, batches and processes.
+
+    Works while the broker is away. Exit code 1: the database cannot be read.
+
+    Example: coachsync status
+    """
+    output = Output(as_json)
+    with closing(open_runtime(output)) as runtime:
+        remotes = runtime.settings.all_remotes
+        with runtime.database.read() as session:
+            stored = _read(session, remotes)
+        fleet = look(runtime)
+    verdict = judge(_situation(stored, fleet, remotes))
+    report = status_record(verdict, stored, fleet, remotes)
+    if as_json:
+        output.json(report)
+    else:
+        show_status(report, output)
+
+
+def _read(session: Session, remotes: Sequence[Remote]) -> Stored:
+    now = database_now(session)
+    lanes = lane_depths(session, now)
+    return Stored(
+        now=now,
+        lanes=lanes,
+        oldest_due_job=oldest_due_job(session, lanes),
+        failed=failed_by_code(session),
+        totals=batch_totals(session),
+        aside={row.remote: row for row in quarantine.list_all(session)},
+        loops=[beat for beat in seen_within(session, LOOPS_SEEN_WITHIN) if beat.role == "loops"],
+        requests={remote.name: requests_since(session, remote.name, MINUTE, now) for remote in remotes},
+    )
+
+
+def _situation(stored: Stored, fleet: Fleet, remotes: Sequence[Remote]) -> Situation:
+    named = {remote.name for remote in remotes}
+    names = [*sorted(named), *sorted({lane.remote for lane in stored.lanes} - named)]
+    return Situation(
+        broker=fleet.broker_error is None,
+        workers=len(fleet.workers),
+        loops=len(stored.loops),
+        remotes=[_remote_state(name, stored, fleet, named=name in named) for name in names],
+    )
+
+
+def _remote_state(name: str, stored: Stored, fleet: Fleet, *, named: bool) -> RemoteState:
+    usage, aside = fleet.usages.get(name), stored.aside.get(name)
+    return RemoteState(
+        name=name,
+        named=named,
+        waiting=sum(lane.due + lane.later for lane in stored.lanes if lane.remote == name),
+        quarantined_since=aside.since if aside else None,
+        cooldown=usage.cooldown if usage else timedelta(0),
+    )

@@ -1,0 +1,153 @@
+"""What ``coachsync status`` prints: one record, as JSON or as tables."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from api_adapter.rate_limit.permits import Usage, WindowUsage
+from schemas.ids import format_job_id
+from worker.cli.fleet import Fleet
+from worker.cli.output import Output, cell
+from worker.core.durations import in_words
+from worker.core.verdict import Verdict
+from worker.remotes import Remote
+from worker.store.depths import BatchTotals, LaneDepth
+from worker.store.models import Heartbeat, Quarantine
+
+SECOND = timedelta(seconds=1)
+LANE_COLUMNS = ("remote", "lane", "due", "oldest", "later", "nextAt", "published", "running")
+WINDOWS = {1: "a second", 60: "a minute", 3600: "an hour", 86_400: "a day"}
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What the database says."""
+
+    now: datetime
+    lanes: Sequence[LaneDepth]
+    oldest_due_job: int | None
+    failed: dict[str, int]
+    totals: BatchTotals
+    aside: dict[str, Quarantine]
+    loops: Sequence[Heartbeat]
+    requests: dict[str, int]
+
+
+def status_record(verdict: Verdict, stored: Stored, fleet: Fleet, remotes: Sequence[Remote]) -> dict[str, Any]:
+    totals = stored.totals
+    ended = totals.succeeded + totals.failed + totals.superseded + totals.cancelled
+    oldest = min((lane.oldest_due_at for lane in stored.lanes if lane.oldest_due_at), default=None)
+    return {
+        "verdict": verdict.words,
+        "well": verdict.well,
+        "remotes": [_remote(remote, stored, fleet.usages.get(remote.name)) for remote in remotes],
+        "lanes": [_lane(lane, stored.now) for lane in stored.lanes],
+        "oldestDue": oldest and {"job": format_job_id(stored.oldest_due_job or 0), "dueAt": oldest},
+        "jobs": {
+            "open": totals.accepted - ended,
+            "succeeded": totals.succeeded,
+            "failed": totals.failed,
+            "superseded": totals.superseded,
+            "cancelled": totals.cancelled,
+        },
+        "failed": [{"errorCode": code, "count": count} for code, count in stored.failed.items()],
+        "batches": {"kept": totals.batches, "open": totals.open},
+        "broker": {"reachable": fleet.broker_error is None, "error": fleet.broker_error},
+        "workers": list(fleet.workers),
+        "loops": [{"name": beat.name, "seenAt": beat.seen_at} for beat in stored.loops],
+    }
+
+
+def show_status(record: Mapping[str, Any], output: Output) -> None:
+    """For people; what is empty is left out."""
+    output.say(record["verdict"])
+    _show_remotes(record["remotes"], output)
+    if record["lanes"]:
+        output.say("")
+        output.table(LANE_COLUMNS, map(_lane_row, record["lanes"]), empty="")
+    if oldest := record["oldestDue"]:
+        output.say(
+            f"The oldest due job is {oldest['job']}, due at {cell(oldest['dueAt'])}: coachsync explain {oldest['job']}"
+        )
+    jobs, batches = record["jobs"], record["batches"]
+    output.say("")
+    output.say("Jobs: " + ", ".join(f"{count:,} {state}" for state, count in jobs.items()))
+    if record["failed"]:
+        output.say("Failed: " + ", ".join(f"{one['count']:,} {one['errorCode']}" for one in record["failed"]))
+    output.say(f"Batches: {batches['open']:,} open of {batches['kept']:,}")
+    error = record["broker"]["error"]
+    output.say("Broker: " + (f"cannot be reached: {error}" if error else "reachable"))
+    output.say("Workers: " + (", ".join(record["workers"]) or ("unknown" if error else "none seen")))
+    output.say("Loops: " + (", ".join(one["name"] for one in record["loops"]) or "none seen"))
+
+
+def _show_remotes(remotes: Sequence[Mapping[str, Any]], output: Output) -> None:
+    rows = [
+        {
+            "remote": remote["remote"],
+            "limits": ", ".join(f"{one['used']:,} of {one['limit']:,} {_window(one)}" for one in remote["limits"])
+            or "-",
+            "inFlight": "-" if remote["inFlight"] is None else f"{remote['inFlight']:,} of {remote['maxInFlight']:,}",
+            "cooldown": in_words(timedelta(seconds=remote["cooldownSeconds"])) if remote["cooldownSeconds"] else "-",
+            "rate": "-" if remote["rateFactor"] is None else f"{remote['rateFactor']:.0%}",
+            "lastMinute": remote["requestsLastMinute"],
+        }
+        for remote in remotes
+    ]
+    if rows:
+        output.say("")
+        output.table(tuple(rows[0]), rows, empty="")
+    for remote in remotes:
+        if aside := remote["quarantine"]:
+            output.say(
+                f"{remote['remote']}: in quarantine since {cell(aside['since'])}: {aside['reason']};"
+                f" next probe at {cell(aside['nextProbeAt'])}, {aside['probes']:,} have failed"
+            )
+
+
+def _window(limit: Mapping[str, Any]) -> str:
+    seconds = limit["windowSeconds"]
+    return WINDOWS.get(seconds) or f"in {in_words(timedelta(seconds=seconds))}"
+
+
+def _lane_row(lane: Mapping[str, Any]) -> dict[str, Any]:
+    oldest = lane["oldestDueSeconds"]
+    return {**lane, "oldest": None if oldest is None else in_words(timedelta(seconds=oldest))}
+
+
+def _remote(remote: Remote, stored: Stored, usage: Usage | None) -> dict[str, Any]:
+    aside = stored.aside.get(remote.name)
+    return {
+        "remote": remote.name,
+        "quarantine": aside
+        and {
+            "since": aside.since,
+            "reason": aside.reason,
+            "probes": aside.probes,
+            "nextProbeAt": aside.probe_due_at,
+        },
+        "limits": [_limit(window) for window in usage.windows] if usage else [],
+        "inFlight": usage and usage.in_flight,
+        "maxInFlight": remote.max_in_flight,
+        "cooldownSeconds": usage and usage.cooldown / SECOND,
+        "rateFactor": usage and usage.rate_factor,
+        "requestsLastMinute": stored.requests[remote.name],
+    }
+
+
+def _limit(window: WindowUsage) -> dict[str, Any]:
+    return {"limit": window.limit, "windowSeconds": window.window / SECOND, "used": window.used}
+
+
+def _lane(lane: LaneDepth, now: datetime) -> dict[str, Any]:
+    return {
+        "remote": lane.remote,
+        "lane": str(lane.lane),
+        "due": lane.due,
+        "oldestDueSeconds": lane.oldest_due_at and (now - lane.oldest_due_at) / SECOND,
+        "later": lane.later,
+        "nextAt": lane.next_due_at,
+        "published": lane.published,
+        "running": lane.running,
+    }

@@ -1,0 +1,120 @@
+"""What ``jobs retry`` and ``jobs cancel`` share: whom they mean, portion by portion, and what is told afterwards."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from sqlalchemy.exc import DBAPIError
+from sqlmodel import Session
+
+from schemas.ids import format_job_id
+from schemas.jobs import JobState
+from worker.cli.filters import job_ids
+from worker.cli.output import ExitCode, Output
+from worker.store import steering
+from worker.store.engine import Database, is_passing
+from worker.store.listing import find_jobs
+from worker.store.selection import Selection, all_ids
+from worker.store.steering import AT_ONCE, Steered
+
+TRIES = 5
+SHOWN = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One thing that is done to jobs; by filter it means those in ``states``."""
+
+    done: str
+    states: tuple[JobState, ...]
+    plan: Callable[[Session, Sequence[int]], Steered]
+    act: Callable[[Session, Sequence[int]], Steered]
+
+
+RETRY = Order("retried", (JobState.FAILED,), steering.plan_retry, steering.retry)
+CANCEL = Order("cancelled", (JobState.PENDING, JobState.RUNNING), steering.plan_cancel, steering.cancel)
+
+
+@dataclass(slots=True)
+class Tally:
+    done: list[int] = field(default_factory=list)
+    skipped: dict[int, str] = field(default_factory=dict)
+    interrupted: bool = False
+
+
+def meant(order: Order, jobs: list[str] | None, filters: Selection, database: Database, output: Output) -> list[int]:
+    """The jobs that are named, or those that the filters come to; never all of them by leaving both out."""
+    named = job_ids(jobs or [], output)
+    if named and filters != Selection():
+        output.fail("JOB: name jobs or give filters, not both")
+    if not named and filters == Selection():
+        output.fail("JOB: name the jobs, or choose them with --batch, --resource, --remote, --lane or --error")
+    with database.read() as session:
+        if not named:
+            return sorted(job for state in order.states for job in all_ids(session, replace(filters, state=state)))
+        there = {job.id for job in find_jobs(session, named)}
+    if unknown := [format_job_id(job) for job in named if job not in there]:
+        output.fail(f"JOB: there is no job {', '.join(unknown[:SHOWN])}; nothing was changed")
+    return sorted(set(named))
+
+
+def steer(order: Order, ids: Sequence[int], database: Database, output: Output, *, dry_run: bool) -> ExitCode:
+    """Give the order portion by portion, each in a transaction of its own, and tell what came of it."""
+    tally = Tally()
+    with _progress(output) as progress:
+        task = progress.add_task(order.done, total=len(ids))
+        try:
+            for start in range(0, len(ids), AT_ONCE):
+                steered = _portion(order, ids[start : start + AT_ONCE], database, dry_run=dry_run)
+                tally.done += steered.done
+                tally.skipped |= steered.skipped
+                progress.advance(task, AT_ONCE)
+        except KeyboardInterrupt:
+            tally.interrupted = True
+    _tell(order, tally, output, dry_run=dry_run)
+    if tally.interrupted:
+        return ExitCode.INTERRUPTED
+    return ExitCode.SOME_FAILED if tally.skipped else ExitCode.DONE
+
+
+def _portion(order: Order, ids: Sequence[int], database: Database, *, dry_run: bool) -> Steered:
+    if dry_run:
+        with database.read() as session:
+            return order.plan(session, ids)
+    for _ in range(TRIES - 1):
+        try:
+            with database.write() as session:
+                return order.act(session, ids)
+        except DBAPIError as error:  # a deadlock with a worker's transaction, say
+            if not is_passing(error):
+                raise
+    with database.write() as session:
+        return order.act(session, ids)
+
+
+def _tell(order: Order, tally: Tally, output: Output, *, dry_run: bool) -> None:
+    skipped = [{"job": format_job_id(job), "why": why} for job, why in tally.skipped.items()]
+    if output.as_json:
+        done = [format_job_id(job) for job in tally.done]
+        output.json({order.done: len(done), "jobs": done, "skipped": skipped, "dryRun": dry_run})
+        return
+    did = "would be" if dry_run else "were"
+    output.say(f"{len(tally.done):,} jobs {did} {order.done}, {len(skipped):,} {did} not.")
+    if skipped:
+        output.table(("job", "why"), skipped[:SHOWN], empty="")
+    if len(skipped) > SHOWN:
+        output.note(f"and {len(skipped) - SHOWN:,} more; --json lists all")
+    if tally.interrupted:
+        output.note("interrupted: what was done stays done, the rest is as it was")
+
+
+def _progress(output: Output) -> AbstractContextManager[Progress]:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        console=output.err,
+        transient=True,
+        disable=not output.err.is_terminal,
+    )

@@ -1,0 +1,84 @@
+"""Stories as JSON: the same chain that people are told, with every field."""
+
+from datetime import datetime
+from typing import Any
+
+from schemas.ids import format_job_id
+from worker.cli.records import (
+    Fields,
+    attempt_record,
+    batch_record,
+    error_record,
+    job_record,
+    quota_record,
+    rejection_record,
+    target_record,
+)
+from worker.cli.words import quarantine_words, reason_words, waiting_words
+from worker.store.explaining import BatchStory, JobStory, ResourceStory, Waiting
+from worker.store.models import Attempt, Job
+
+
+def job_story_record(story: JobStory) -> Fields:
+    batch = story.batch
+    last = story.attempts[-1] if story.attempts else None
+    return {
+        "what": "job",
+        **_told(story.job),
+        "acceptedWith": batch and {"batch": batch.id, "source": batch.source, "label": batch.label, "key": batch.key},
+        "supersedes": [format_job_id(job.id) for job in story.supersedes],
+        "supersedesCount": story.superseded,
+        "supersededByState": story.by and str(story.by.state),
+        "newestWish": story.newest and _told(story.newest),
+        "attemptsMade": [attempt_record(attempt) for attempt in story.attempts],
+        "waiting": story.waiting and _waiting(story.waiting, last),
+        "known": _known(story),
+    }
+
+
+def resource_story_record(story: ResourceStory) -> Fields:
+    return {
+        "what": "resource",
+        "name": story.name,
+        "known": _known(story),
+        "newestWish": story.newest and _told(story.newest),
+        "wishes": [_told(job) for job in story.wishes],
+        "wishesKept": story.accepted,
+        "waiting": story.waiting and _waiting(story.waiting),
+    }
+
+
+def batch_story_record(story: BatchStory, now: datetime) -> Fields:
+    return {
+        "what": "batch",
+        **batch_record(story.batch, now),
+        "errors": [error_record(error) for error in story.errors],
+        "rejections": [rejection_record(one) for one in story.rejections],
+        "slowest": [{"job": format_job_id(one.job_id), **attempt_record(one)} for one in story.slowest],
+        "stillOpen": story.example and _told(story.example),
+        "waiting": story.waiting and _waiting(story.waiting),
+    }
+
+
+def _told(job: Job) -> Fields:
+    return job_record(job) | {"why": reason_words(job)}
+
+
+def _known(story: JobStory | ResourceStory) -> dict[str, Any] | None:
+    if story.target:
+        return target_record(story.target)
+    return quota_record(story.quota) if story.quota else None
+
+
+def _waiting(waiting: Waiting, last: Attempt | None = None) -> Fields:
+    """``why`` names the outermost reason; the fields beside it hold them all."""
+    aside = waiting.quarantine
+    return {
+        "job": format_job_id(waiting.job.id),
+        "why": waiting_words(waiting, last),
+        "dueAt": waiting.job.due_at,
+        "publishedUntil": waiting.job.published_until,
+        "ahead": waiting.ahead,
+        "running": waiting.running and format_job_id(waiting.running.id),
+        "quarantine": aside and quarantine_words(waiting.job.remote, aside),
+    }

@@ -1,0 +1,143 @@
+"""Stories for people: a headline, then what happened, one step a line."""
+
+import json
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+
+from rich.padding import Padding
+from rich.text import Text
+
+from schemas.ids import MAX_ROWS, format_job_id
+from worker.cli.output import Output, cell, printable
+from worker.cli.words import (
+    attempt_words,
+    batch_state_words,
+    counted_words,
+    latency_words,
+    outcome_words,
+    quota_words,
+    target_words,
+    waiting_words,
+)
+from worker.store.explaining import BatchStory, JobStory, ResourceStory
+from worker.store.models import Attempt, Job
+
+
+def tell_job(story: JobStory, output: Output) -> None:
+    job = story.job
+    _head(output, f"Job {format_job_id(job.id)}", outcome_words(job))
+    _steps(output, _asked(story))
+    _steps(output, _order(story))
+    _part(output, "Attempts", map(_attempt, story.attempts), none="none yet: nothing was sent for this job")
+    if story.waiting:
+        last = story.attempts[-1] if story.attempts else None
+        _part(output, "It waits", [waiting_words(story.waiting, last)])
+    _part(output, "Known now", _known(story), none="nothing: the remote has not shown it to us")
+
+
+def tell_resource(story: ResourceStory, output: Output) -> None:
+    newest = f"the newest accepted wish is {_named(story.newest)}" if story.newest else "no wish is kept for it"
+    _head(output, story.name, newest)
+    _part(output, "Known now", _known(story), none="nothing: the remote has not shown it to us")
+    shown = f", the newest {len(story.wishes):,} of {story.accepted:,}" if len(story.wishes) < story.accepted else ""
+    _part(output, f"Wishes{shown}", map(_wish, story.wishes), none="none is kept")
+    if story.waiting:
+        _part(output, f"{format_job_id(story.waiting.job.id)} waits", [waiting_words(story.waiting)])
+
+
+def tell_batch(story: BatchStory, output: Output, now: datetime) -> None:
+    batch = story.batch
+    _head(output, f"Batch {batch.id}", batch_state_words(batch, now))
+    label = f", labelled {batch.label!r}" if batch.label else ""
+    key = f", with the key {batch.key!r}" if batch.key else ""
+    _steps(output, [f"came from {batch.source}{label}{key}, in the {batch.lane} lane, at {cell(batch.created_at)}"])
+    _part(output, "How it adds up", counted_words(batch))
+    errors = [
+        f"{error.code}: {error.count:,}, for example {format_job_id(error.example.id)}: {error.example.error}"
+        for error in story.errors
+    ]
+    _part(output, "What failed", errors, none="nothing")
+    refused = [f"line {one.line:,}: {one.field or 'row'}: {one.reason}" for one in story.rejections]
+    if refused:
+        _part(output, f"Rejected, the first {len(refused):,} of {batch.rejected:,}", refused)
+    _part(output, "Slowest answers", map(_slow, story.slowest), none="none yet")
+    if story.example:
+        why = waiting_words(story.waiting) if story.waiting else outcome_words(story.example)
+        _part(output, "Still open", [f"{format_job_id(story.example.id)}, for example: {why}"])
+
+
+def _head(output: Output, name: str, words: str) -> None:
+    output.out.print(Text.assemble((printable(name), "bold"), ": ", printable(words)))
+
+
+def _part(output: Output, title: str, steps: Iterable[str], *, none: str = "") -> None:
+    output.out.print(Text(f"{title}:", style="bold"))
+    _steps(output, list(steps) or [none])
+
+
+def _steps(output: Output, steps: Iterable[str]) -> None:
+    for step in steps:
+        output.out.print(Padding(Text(printable(step)), (0, 0, 0, 2), expand=False))
+
+
+def _asked(story: JobStory) -> Iterator[str]:
+    job, batch = story.job, story.batch
+    row = f"row {job.id & MAX_ROWS:,} of batch {job.batch_id}"
+    source = f" ({batch.source}{f', {batch.label}' if batch.label else ''})" if batch else ""
+    yield f"accepted at {cell(job.created_at)} as {row}{source}, for {job.remote}, {job.lane} lane"
+    yield f"asked for {job.resource}"
+    yield f"  {_fields(job)}"
+
+
+def _order(story: JobStory) -> Iterator[str]:
+    if story.superseded:
+        names = ", ".join(format_job_id(job.id) for job in story.supersedes)
+        more = (
+            f" and {story.superseded - len(story.supersedes):,} older"
+            if story.superseded > len(story.supersedes)
+            else ""
+        )
+        yield f"took the place of {names}{more}"
+    if story.by:
+        yield f"replaced by {_named(story.by)}"
+    if story.newest and story.newest.id not in (story.job.id, story.job.superseded_by):
+        yield f"the newest accepted wish for it is {_named(story.newest)}"
+
+
+def _known(story: JobStory | ResourceStory) -> Iterator[str]:
+    if story.target:
+        yield target_words(story.target)
+    if story.quota:
+        yield quota_words(story.quota)
+
+
+def _attempt(attempt: Attempt) -> str:
+    status = f"HTTP {attempt.status}" if attempt.status else "no answer"
+    return (
+        f"{attempt.number}. {cell(attempt.started_at)} {attempt.operation}: {status} after {latency_words(attempt)},"
+        f" {attempt_words(attempt)} (request {attempt.request_id}, worker {attempt.worker})"
+    )
+
+
+def _slow(attempt: Attempt) -> str:
+    return f"{latency_words(attempt)}: {format_job_id(attempt.job_id)}, attempt {attempt.number}, {attempt.operation}"
+
+
+def _wish(job: Job) -> str:
+    return f"{format_job_id(job.id)} at {cell(job.created_at)}: {_fields(job)}: {outcome_words(job)}"
+
+
+def _fields(job: Job) -> str:
+    """What was asked, without the name of what it was asked for."""
+    wish = json.loads(job.wish)
+    name = wish.pop("name", None) or wish.pop("scorecardTemplateName", None)
+    own = {key: value.removeprefix(_home(name)) if isinstance(value, str) else value for key, value in wish.items()}
+    return ", ".join(f"{key} {json.dumps(value) if isinstance(value, dict) else value}" for key, value in own.items())
+
+
+def _home(name: str) -> str:
+    return "/".join(name.split("/", 4)[:4]) + "/"
+
+
+def _named(job: Job) -> str:
+    return f"{format_job_id(job.id)} ({job.state})"

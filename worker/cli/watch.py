@@ -1,0 +1,169 @@
+"""Watching a batch until it has ended. Watching changes nothing: who stops it stops no work."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from sqlalchemy.exc import DBAPIError
+
+from worker.cli.output import ExitCode, Output
+from worker.cli.records import batch_record, ended
+from worker.cli.words import batch_state_words, counted_words
+from worker.clock import utc_now
+from worker.core.durations import in_words
+from worker.core.progress import Pace, Sample, pace, recent
+from worker.runtime import Runtime
+from worker.store.engine import Database, is_passing
+from worker.store.listing import find_batch
+from worker.store.models import Batch
+
+LOOK_EVERY = 0.5
+LINE_EVERY = 5.0
+QUIET_FOR = 20.0
+
+Show = Callable[["Look"], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """The batch ``at`` a monotonic time. ``moved_at``: when a job of it was last seen to end."""
+
+    batch: Batch
+    at: float
+    pace: Pace
+    moved_at: float
+
+    @property
+    def words(self) -> str:
+        if self.batch.sealed_at is None:
+            return f"{self.pace.per_second:,.1f}/s, rows are still being accepted"
+        left = f"about {in_words(self.pace.left)} left" if self.pace.left is not None else "nothing ends"
+        return f"{self.pace.per_second:,.1f}/s, {left}"
+
+
+def watch_batch(runtime: Runtime, batch_id: int, timeout: float | None, output: Output) -> ExitCode:
+    """Show a batch's progress on stderr until it has ended, then what came of it on stdout.
+
+    1 where a job failed or was cancelled, 4 after ``timeout`` seconds, 130 on Ctrl-C.
+    """
+    batch: Batch | None = None
+    try:
+        with _showing(output) as show:
+            hint = _Hint(output)
+            for look in _looks(runtime.database, batch_id, timeout):
+                batch = look.batch
+                show(look)
+                hint(look)
+    except KeyboardInterrupt:
+        output.note(f"Stopped watching; the work goes on. To watch again: coachsync batches wait {batch_id}")
+        return ExitCode.INTERRUPTED
+    if batch is None:
+        output.fail(f"BATCH: there is no batch {batch_id} (coachsync batches list)")
+    _tell(batch, output)
+    if batch.completed_at is None:
+        output.note(f"Not ended in time; the work goes on. To watch again: coachsync batches wait {batch_id}")
+        return ExitCode.TIMED_OUT
+    return ExitCode.SOME_FAILED if batch.failed or batch.cancelled else ExitCode.DONE
+
+
+def _looks(database: Database, batch_id: int, timeout: float | None) -> Iterator[Look]:
+    """Until the batch has ended or the time is over; a database that goes away meanwhile is waited for."""
+    started = moved_at = time.monotonic()
+    samples: list[Sample] = []
+    pausing = threading.Event()
+    while True:
+        now = time.monotonic()
+        if batch := _read(database, batch_id, patient=bool(samples)):
+            if samples and ended(batch) != samples[-1].ended:
+                moved_at = now
+            samples = recent([*samples, Sample(now, ended(batch))])
+            yield Look(batch, now, pace(samples, batch.accepted - ended(batch)), moved_at)
+        left = LOOK_EVERY if timeout is None else started + timeout - now
+        if not samples or left <= 0 or (batch and batch.completed_at):
+            return
+        pausing.wait(min(LOOK_EVERY, left))
+
+
+def _read(database: Database, batch_id: int, *, patient: bool) -> Batch | None:
+    try:
+        with database.read() as session:
+            return find_batch(session, batch_id)
+    except DBAPIError as error:
+        if not (patient and is_passing(error)):
+            raise
+        return None
+
+
+def _tell(batch: Batch, output: Output) -> None:
+    record = batch_record(batch, utc_now())
+    if output.as_json:
+        output.json(record)
+        return
+    output.say(f"Batch {batch.id}: {batch_state_words(batch, utc_now())}; {record['perSecond']:,}/s")
+    for line in counted_words(batch):
+        output.say(f"  {line}")
+    if batch.failed:
+        output.say(f"  What failed, and why: coachsync batches show {batch.id}")
+
+
+class _Lines:
+    """For a log: a line now and then."""
+
+    def __init__(self, output: Output) -> None:
+        self._output = output
+        self._told_at = time.monotonic()
+
+    def __call__(self, look: Look) -> None:
+        if look.at - self._told_at >= LINE_EVERY:
+            self._told_at = look.at
+            batch = look.batch
+            failed = f" ({batch.failed:,} failed)" if batch.failed else ""
+            self._output.err.print(
+                f"batch {batch.id}: {ended(batch):,} of {batch.accepted:,} ended{failed}, {look.words}"
+            )
+
+
+class _Hint:
+    """Once, where nothing moves: what to do then."""
+
+    def __init__(self, output: Output) -> None:
+        self._output = output
+        self._told = False
+
+    def __call__(self, look: Look) -> None:
+        if not self._told and look.at - look.moved_at > QUIET_FOR:
+            self._told = True
+            self._output.note(
+                f"No job has ended for {QUIET_FOR:.0f} s: `coachsync status` says what stands in the way."
+            )
+
+
+@contextmanager
+def _showing(output: Output) -> Iterator[Show]:
+    if not output.err.is_terminal:
+        yield _Lines(output)
+        return
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[words]}"),
+        console=output.err,
+        transient=True,
+    ) as progress:
+        task = progress.add_task("", total=None, words="")
+
+        def show(look: Look) -> None:
+            batch = look.batch
+            progress.update(
+                task,
+                description=f"batch {batch.id}",
+                completed=ended(batch),
+                total=batch.accepted if batch.sealed_at else None,
+                words=look.words + (f", {batch.failed:,} failed" if batch.failed else ""),
+            )
+
+        yield show

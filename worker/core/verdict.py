@@ -1,0 +1,71 @@
+"""Pure: the state of the whole in one line, what needs a person first."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from schemas.instants import format_instant
+from worker.core.durations import in_words
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteState:
+    """``waiting`` jobs are pending for it; ``named`` says whether the settings still have it."""
+
+    name: str
+    named: bool
+    waiting: int
+    quarantined_since: datetime | None
+    cooldown: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """``workers`` and ``loops`` that were seen; without the broker no worker can be."""
+
+    broker: bool
+    workers: int
+    loops: int
+    remotes: Sequence[RemoteState]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    well: bool
+    words: str
+
+
+def judge(situation: Situation) -> Verdict:
+    troubles = [*_processes(situation), *_remotes(situation.remotes)]
+    if troubles:
+        return Verdict(well=False, words="; ".join(troubles))
+    workers = "1 worker" if situation.workers == 1 else f"{situation.workers} workers"
+    pauses = "".join(f"; {remote.name} is left alone for {in_words(remote.cooldown)}, as it asked"
+                     for remote in situation.remotes if remote.cooldown)  # fmt: skip
+    return Verdict(well=True, words=f"all well: {_count(len(situation.remotes))} ok, {workers}{pauses}")
+
+
+def _processes(situation: Situation) -> Iterator[str]:
+    if not situation.broker:
+        yield "the broker cannot be reached: nothing is sent until it is back, and nothing accepted is lost"
+    elif not situation.workers:
+        yield "no worker seen: start one with `coachsync worker`"
+    if not situation.loops:
+        yield "no loops seen: start them with `coachsync loops`"
+
+
+def _remotes(remotes: Sequence[RemoteState]) -> Iterator[str]:
+    named = [remote for remote in remotes if remote.named]
+    if not named:
+        yield "no remote is configured: set COACHSYNC_API_URL"
+    aside = {remote.name: remote.quarantined_since for remote in named if remote.quarantined_since}
+    if aside:
+        since = ", ".join(f"{name} since {format_instant(at.replace(microsecond=0))}" for name, at in aside.items())
+        yield f"{_count(len(named) - len(aside))} ok, {len(aside)} in quarantine: {since}"
+    for remote in remotes:
+        if not remote.named and remote.waiting:
+            yield f"{remote.waiting:,} jobs wait for the remote {remote.name}, which the settings do not name"
+
+
+def _count(remotes: int) -> str:
+    return "1 remote" if remotes == 1 else f"{remotes} remotes"
