@@ -7,7 +7,7 @@ as a string, a Timestamp with any offset, and an unknown field is ignored.
 from datetime import datetime
 from typing import Annotated, Any, Self
 
-from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
+from pydantic import BeforeValidator, StringConstraints, ValidationInfo, field_validator, model_validator
 
 from schemas.base import Message, Value
 from schemas.instants import Instant, format_instant
@@ -71,11 +71,14 @@ class EvaluationPeriod(Value):
         return self
 
 
+AgentOrGroupName = Annotated[str, StringConstraints(pattern=r"^[^\s\x00-\x1f\x7f]{1,500}$")]
+
+
 class OverriddenAgent(Value):
     """An entry of `qaTaskCompleteConfig.overriddenAgents`: exactly one of ``group`` and ``user``."""
 
-    group: str | None = Field(default=None, min_length=1, max_length=500)
-    user: str | None = Field(default=None, min_length=1, max_length=500)
+    group: AgentOrGroupName | None = None
+    user: AgentOrGroupName | None = None
     evaluated_conversation_count_per_agent: Count
 
     @model_validator(mode="after")

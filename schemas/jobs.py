@@ -59,7 +59,12 @@ class TargetUpdate(Value):
 
     @model_validator(mode="after")
     def _one_profile(self) -> Self:
-        check_same_profile(self.name, self.scorecard_template_name, self.usecase_name, self.coaching_plan_name)
+        check_same_profile(
+            self.name,
+            scorecardTemplateName=self.scorecard_template_name,
+            usecaseName=self.usecase_name,
+            coachingPlanName=self.coaching_plan_name,
+        )
         return self
 
     @property
@@ -81,7 +86,7 @@ class QuotaRecalculation(QuotaRequest):
 
     @model_validator(mode="after")
     def _one_profile(self) -> Self:
-        check_same_profile(self.scorecard_template_name, self.usecase_name)
+        check_same_profile(self.scorecard_template_name, usecaseName=self.usecase_name)
         return self
 
     @property

@@ -5,7 +5,7 @@ format and the first segment that is wrong.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from pydantic import AfterValidator
@@ -21,6 +21,12 @@ class NameFormat:
     noun: str
     collection: str
     revision: bool = False
+    whole: re.Pattern[str] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """One match accepts a good name; only a bad one is taken apart, to say where it is wrong."""
+        segments = (_ID.pattern.join(re.split(r"\{\w+\}", segment)) for segment in self.pattern.split("/"))
+        object.__setattr__(self, "whole", re.compile("/".join(segments)))
 
     @property
     def pattern(self) -> str:
@@ -29,6 +35,12 @@ class NameFormat:
 
     def check(self, name: str) -> str:
         """Return ``name`` as it is, or raise ``ValueError`` that says which part is wrong."""
+        if len(name) <= MAX_NAME_LENGTH and self.whole.fullmatch(name):
+            return name
+        self._explain(name)
+        return name
+
+    def _explain(self, name: str) -> None:
         if len(name) > MAX_NAME_LENGTH:
             raise ValueError(f"{self.noun} name is {len(name)} characters long; at most {MAX_NAME_LENGTH} are taken")
         expected = self.pattern.split("/")
@@ -37,7 +49,6 @@ class NameFormat:
             raise ValueError(f"{_shown(name)} is no {self.noun} name; expected {self.pattern}")
         for want, got in zip(expected, given, strict=True):
             self._check_segment(name, want, got)
-        return name
 
     def _check_segment(self, name: str, want: str, got: str) -> None:
         if not want.startswith("{"):
@@ -83,12 +94,12 @@ def profile_of(name: str) -> str:
     return "/".join(name.split("/", 4)[:4])
 
 
-def check_same_profile(owner: str, *others: str | None) -> None:
-    """Raise ``ValueError`` if a non-empty name lies outside the owner's profile: one request never spans two."""
+def check_same_profile(owner: str, **others: str | None) -> None:
+    """Raise ``ValueError`` that names the field if a name lies outside the owner's profile: no request spans two."""
     home = profile_of(owner)
-    for other in others:
-        if other and profile_of(other) != home:
-            raise ValueError(f"{_shown(other)} lies outside {home}, where {_shown(owner)} is")
+    for field, other in others.items():
+        if other and not other.startswith(f"{home}/"):
+            raise ValueError(f"{field} {_shown(other)} lies outside {home}, where {_shown(owner)} is")
 
 
 def _shown(text: str, most: int = 80) -> str:

@@ -119,7 +119,7 @@ WRONG = [
         f"{HEADER},coachingPlanName\n{GOOD},customers/acme/profiles/us/coachingPlans/p1\n".encode(),
         2,
         "",
-        f"'customers/acme/profiles/us/coachingPlans/p1' lies outside {PROFILE}, where '{NAME}' is",
+        f"coachingPlanName 'customers/acme/profiles/us/coachingPlans/p1' lies outside {PROFILE}, where '{NAME}' is",
     ),
     # times, keys, lanes, ids
     cell("asOf", "2026-01-01", f"'2026-01-01' {NO_TIME}"),

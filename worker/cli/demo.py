@@ -155,7 +155,7 @@ def _summarise(story: Story, ledger: dict[str, Any], output: Output) -> None:
     )
     output.say(f"  {batch.rejected:,} rejected, each with its reason in targets.csv.rejected.csv, such as:")
     for line, field, reason in story.refused:
-        output.say(f"    line {line}: {field}: {reason}")
+        output.say(f"    line {line}: {field or 'row'}: {reason}")
     output.say("  The remote made trouble, and every target still got its newest wish:")
     for what, times in story.trouble:
         output.say(f"    {times} x {what}")
