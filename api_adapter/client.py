@@ -9,7 +9,6 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from importlib.metadata import version
 from typing import TypeVar
-from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
@@ -30,7 +29,7 @@ from api_adapter.outcomes import (
 from api_adapter.rate_limit.permits import Permit
 from api_adapter.requests import ApiRequest
 from api_adapter.retry_after import parse_wait
-from api_adapter.transport import Transport
+from api_adapter.transport import Transport, check_url
 from schemas.coaching import (
     EvaluationPeriods,
     Quota,
@@ -64,7 +63,7 @@ class CoachingClient:
         new_request_id: Callable[[], str],
         clock: Callable[[], datetime],
     ) -> None:
-        self._base_url = _check_base_url(base_url)
+        self._base_url = check_url(base_url, "the remote's base URL").rstrip("/")
         self._transport = transport
         self._authenticator = authenticator
         self._new_request_id = new_request_id
@@ -136,15 +135,6 @@ class CoachingClient:
             return replace(exchange, latency=latency)
         wait = parse_wait(reply.headers, self._clock())
         return replace(exchange, status=reply.status, latency=latency, retry_after=wait)
-
-
-def _check_base_url(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("https", "http") or not parts.hostname:
-        raise ValueError("the remote's base URL must be like https://example.com/")
-    if parts.username or parts.password or parts.query or parts.fragment:
-        raise ValueError("the remote's base URL takes no user, query or fragment")
-    return url.rstrip("/")
 
 
 def _headers(request: ApiRequest, request_id: str, authorization: str, key: str) -> dict[str, str]:

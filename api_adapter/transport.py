@@ -8,11 +8,13 @@ import ssl
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 from types import TracebackType
 from typing import Self, cast
+from urllib.parse import urlsplit
 
 import aiohttp
 import httpx
@@ -34,8 +36,26 @@ class Timeouts:
     connect: float = 3.0
     acquire: float = 5.0
     read: float = 10.0
-    write: float = 10.0
     total: float = 20.0
+
+    @classmethod
+    def within(cls, total: timedelta) -> Self:
+        """What cannot leave gives up well before the end: at the end nobody knows any more whether it has left."""
+        seconds = total.total_seconds()
+        longest = seconds / 2
+        return cls(
+            connect=min(cls().connect, longest), acquire=min(cls().acquire, longest), read=seconds, total=seconds
+        )
+
+
+def check_url(url: str, what: str) -> str:
+    """Raises ``ValueError`` for what is no plain HTTP URL, without showing a password in it."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("https", "http") or not parts.hostname:
+        raise ValueError(f"{what} must be like https://example.com/")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise ValueError(f"{what} takes no user, query or fragment")
+    return url
 
 
 class ConnectionLostError(aiohttp.ClientError):
@@ -61,7 +81,7 @@ class Transport:
         httpx_timeouts = httpx.Timeout(
             connect=self._timeouts.connect,
             read=self._timeouts.read,
-            write=self._timeouts.write,
+            write=None,  # aiohttp has none; ``total`` bounds it
             pool=self._timeouts.acquire,
         )
         self._extensions = {"timeout": httpx_timeouts.as_dict()}

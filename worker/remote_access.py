@@ -33,10 +33,7 @@ def open_remote(
     remote: Remote, redis: Redis, sent_lately: Callable[[str, timedelta], Awaitable[int]]
 ) -> tuple[RemoteAccess, Transport]:
     """``sent_lately`` bounds what was sent within a window, for a limiter that has lost its memory."""
-    total = remote.request_timeout.total_seconds()
-    timeouts = Timeouts(
-        connect=min(CONNECT.total_seconds(), total), acquire=total, read=total, write=total, total=total
-    )
+    timeouts = Timeouts.within(remote.request_timeout)
     transport = Transport(ca_bundle=remote.ca_bundle, max_connections=remote.max_in_flight, timeouts=timeouts)
     client = CoachingClient(
         base_url=remote.api_url,

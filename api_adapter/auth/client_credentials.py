@@ -15,7 +15,7 @@ from api_adapter.auth.authenticator import TokenTrouble, TokenUnavailable
 from api_adapter.auth.grant import TOKEN_BODY, TOKEN_HEADERS, read_grant
 from api_adapter.auth.secret import check_token
 from api_adapter.auth.tokens import TURN, AccessToken, TokenStore
-from api_adapter.transport import Transport
+from api_adapter.transport import Transport, check_url
 
 YOUNG = timedelta(minutes=1)  # a token rejected this soon after its issue: the next one would be, too
 
@@ -38,7 +38,7 @@ class ClientCredentials:
     ) -> None:
         if not client_id or ":" in client_id:
             raise ValueError("the client id is empty or holds a colon, which Basic credentials cannot carry")
-        self._token_url = token_url
+        self._token_url = check_url(token_url, "the token URL")
         self._secret = check_token(client_secret, "the client secret")
         basic = base64.b64encode(f"{client_id}:{client_secret.get_secret_value()}".encode()).decode()
         self._authorization = SecretStr(f"Basic {basic}")
@@ -75,25 +75,26 @@ class ClientCredentials:
         return self._clock() < token.renew_at and self._usable(token)
 
     async def _current(self) -> AccessToken:
-        """The fleet's token, or the one we hold while it lasts. Trouble is remembered for a turn."""
+        """The fleet's token, or the one we hold while it lasts."""
         if self._held and self._fresh(self._held):
             return self._held
         try:
-            if self._trouble and self._clock() < self._trouble_at + TURN:
-                raise type(self._trouble)(str(self._trouble))
             self._held = await self._fleet_token()
         except TokenTrouble as trouble:
-            if not self._trouble or self._clock() >= self._trouble_at + TURN:
+            if not self._in_trouble:
                 self._trouble, self._trouble_at = trouble, self._clock()
             if not (self._held and self._usable(self._held)):
                 raise
         return self._held
 
     async def _fleet_token(self) -> AccessToken:
+        """Fresh if there is one; else ours to fetch, or the old one, or what another worker is fetching."""
         for _ in range(_LOOKS):
             stored = await self._store.load()
             if stored and self._fresh(stored):
                 return stored
+            if self._trouble and self._in_trouble:
+                raise type(self._trouble)(str(self._trouble))
             if turn := await self._store.take_turn():
                 return await self._renewed_in(turn)
             for old in (self._held, stored):
@@ -101,6 +102,11 @@ class ClientCredentials:
                     return old
             await asyncio.sleep(_LOOK_AGAIN)
         raise TokenUnavailable("another worker has the turn to renew the access token, and none came of it")
+
+    @property
+    def _in_trouble(self) -> bool:
+        """For a turn after trouble nobody here asks again; what another worker got meanwhile is taken."""
+        return self._trouble is not None and self._clock() < self._trouble_at + TURN
 
     async def _renewed_in(self, turn: str) -> AccessToken:
         """Ask the issuer, unless a token came between the look and the turn. A turn that fails is left to run out."""

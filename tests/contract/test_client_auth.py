@@ -183,6 +183,17 @@ def test_an_issuer_in_trouble_is_asked_once_a_turn(open_store: OpenStore) -> Non
     _walk(open_store, walk, faults=_FIRST_RENEWAL_FAILS)
 
 
+def test_a_worker_in_trouble_takes_what_another_worker_got(open_store: OpenStore) -> None:
+    async def walk(fleet: Fleet) -> None:
+        worker = fleet.worker()
+        with pytest.raises(TokenUnavailable, match="503"):
+            await worker.header()
+        await fleet.store.save(AccessToken(SecretStr("from-another"), fleet.clock(), fleet.clock() + HOUR))
+        assert await worker.header() == "Bearer from-another"
+
+    _walk(open_store, walk, faults=_FIRST_RENEWAL_FAILS)
+
+
 def test_after_the_turn_the_issuer_is_asked_again() -> None:
     async def walk(fleet: Fleet) -> None:
         worker, other = fleet.worker(), fleet.worker()

@@ -255,6 +255,13 @@ def test_an_answer_beyond_all_bounds_is_cut_and_not_understood(ask: Ask, doubtfu
     assert type(_outcome(ask, answer(200, body), timeouts=Timeouts())) is doubtful
 
 
+@pytest.mark.parametrize("total", [0.5, 3.0, 60.0])
+def test_what_cannot_leave_gives_up_before_the_total_time_ends(total: float) -> None:
+    timeouts = Timeouts.within(dt.timedelta(seconds=total))
+    assert max(timeouts.connect, timeouts.acquire) <= total / 2
+    assert timeouts.read == timeouts.total == total
+
+
 def test_an_endless_body_is_not_read_to_its_end() -> None:
     written = 0
 

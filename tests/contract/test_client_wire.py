@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, unquote
 
 import pytest
 
+from api_adapter.auth.static import NoAuthentication
 from api_adapter.client import CoachingClient
 from api_adapter.outcomes import Answered, NotSent, Outcome, Refused, Unauthorized, Unavailable
 from api_adapter.rate_limit.permits import Permit
@@ -218,6 +219,20 @@ def test_a_base_url_that_cannot_be_one_is_refused(url: str) -> None:
             async with client_of(url):
                 pass
         assert "u:p" not in str(refused.value)
+
+    asyncio.run(walk())
+
+
+def test_without_authentication_no_header_is_sent_and_the_remotes_words_stay_whole() -> None:
+    async def walk() -> None:
+        refusal = answer(400, b'{"message": "no such plan"}')
+        async with (
+            raw_server(refusal) as server,
+            client_of(server.url, authenticator=NoAuthentication()) as client,
+        ):
+            outcome = await client.get_target(PERMIT, TARGET)
+            assert outcome == Refused(outcome.exchange, "HTTP_400", "no such plan")
+            assert "authorization" not in server.requests[0].headers
 
     asyncio.run(walk())
 
