@@ -97,9 +97,9 @@ def profile_of(name: str) -> str:
 def check_same_profile(owner: str, **others: str | None) -> None:
     """Raise ``ValueError`` that names the field if a name lies outside the owner's profile: no request spans two."""
     home = profile_of(owner)
-    for field, other in others.items():
+    for named, other in others.items():
         if other and not other.startswith(f"{home}/"):
-            raise ValueError(f"{field} {_shown(other)} lies outside {home}, where {_shown(owner)} is")
+            raise ValueError(f"{named} {_shown(other)} lies outside {home}, where {_shown(owner)} is")
 
 
 def _shown(text: str, most: int = 80) -> str:
