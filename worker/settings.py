@@ -15,7 +15,6 @@ from typing import Annotated
 
 from pydantic import Field, SkipValidation
 
-from worker.embedded.socket_path import socket_path, socket_url
 from worker.remote_settings import check_access, resolve_credentials, resolve_tables, without_credentials
 from worker.remotes import DEFAULT_REMOTE, NoRemote, Remote, RemoteOptions
 from worker.settings_file import SettingsFile, find_settings_file, read_settings_file
@@ -45,6 +44,7 @@ from worker.settings_values import (
     sqlite_url,
     whole,
 )
+from worker.socket_path import socket_path, socket_url
 
 
 class Settings(RemoteOptions):

@@ -22,10 +22,10 @@ from worker.embedded.keeper import Stopped
 from worker.embedded.parent_death import die_with
 from worker.embedded.private_directory import make_private
 from worker.embedded.restarts import RestartPolicy
-from worker.embedded.socket_path import MAX_SOCKET_PATH_BYTES, socket_path
 from worker.embedded.supervisor import Supervisor
 from worker.embedded.valkey import Valkey
 from worker.settings import load_settings
+from worker.socket_path import MAX_SOCKET_PATH_BYTES, socket_path
 
 SOON = timedelta(seconds=10)
 _FORK = multiprocessing.get_context("fork")
@@ -126,6 +126,7 @@ def test_a_long_home_has_a_short_private_socket_that_every_process_finds(tmp_pat
         started(server)
         assert server.socket == path
         assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    assert not path.parent.exists()
 
 
 def test_a_second_start_on_the_same_home_is_refused_and_names_the_first(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from worker.embedded.guard import Guard
 from worker.embedded.home_lock import HomeLock
 from worker.embedded.parent_death import dying_with_us
 from worker.embedded.private_directory import make_home, make_private
-from worker.embedded.socket_path import socket_path
+from worker.socket_path import socket_path
 
 GRACE = timedelta(seconds=10)
 _ANSWER_WITHIN = 1.0  # seconds
@@ -63,6 +63,9 @@ class Valkey:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+        if self.socket.parent != self._home:
+            with suppress(OSError):  # a server that did not end in peace has left its socket there
+                self.socket.parent.rmdir()
         self._lock.release()
 
     def spec(self) -> ChildSpec:
