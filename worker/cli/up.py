@@ -15,8 +15,9 @@ import typer
 
 from worker import settings as settings_module
 from worker.cli.output import ExitCode, Output
-from worker.embedded.child import ChildSpec
+from worker.embedded.child import ChildSpec, Forward
 from worker.embedded.errors import EmbeddedError
+from worker.embedded.home_lock import HomeLock
 from worker.embedded.keeper import GaveUp
 from worker.embedded.private_directory import make_home
 from worker.embedded.supervisor import Supervisor
@@ -24,6 +25,7 @@ from worker.embedded.valkey import Valkey
 from worker.log import configure_logging
 from worker.runtime import Runtime
 from worker.settings import Settings
+from worker.settings_values import LogFormat
 from worker.store import schema
 
 WORKER_GRACE = timedelta(seconds=40)  # a chunk in flight, its requests' timeouts, the soft shutdown
@@ -61,23 +63,26 @@ def up(
     wanted = SandboxAsked(faults, sandbox_targets) if sandbox else None
     try:
         with _specs(settings, workers, wanted, output) as specs:
-            ending = asyncio.run(Supervisor(specs, forward=_forward).run())
+            ending = asyncio.run(Supervisor(specs, forward=_forwarder(settings)).run())
     except EmbeddedError as error:
         output.fail(str(error))
     if isinstance(ending, GaveUp):
+        for line in ending.last_lines:
+            output.note(line)
         output.fail(f"{ending.name} keeps ending ({ending.reason}); its last words are above", ExitCode.SOME_FAILED)
 
 
 @contextmanager
 def _specs(settings: Settings, workers: int, sandbox: SandboxAsked | None, output: Output) -> Iterator[list[ChildSpec]]:
     """The children in the order of their start; the home stays claimed while they run."""
-    environ = dict(os.environ)  # noqa: TID251 - the children's environment is ours
+    environ = os.environ | {"COACHSYNC_LOG_FORMAT": settings.log_format}  # noqa: TID251 - their environment is ours
     with ExitStack() as stack:
         specs: list[ChildSpec] = []
         if settings.embedded_broker:
             specs.append(stack.enter_context(Valkey(settings.home)).spec())
         else:
             make_home(settings.home)
+            stack.enter_context(HomeLock(settings.home))
         _prepare_database(settings, output)
         if sandbox:
             specs.append(_sandbox(settings, sandbox, environ, output))
@@ -107,5 +112,11 @@ def _sandbox(settings: Settings, asked: SandboxAsked, environ: Mapping[str, str]
     return ChildSpec("sandbox", argv, environ)
 
 
-def _forward(name: str, line: str) -> None:
-    sys.stderr.write(f"{name:8} {line}\n")
+def _forwarder(settings: Settings) -> Forward:
+    """Lines for people get the child's name before them; JSON lines stay JSON."""
+    pattern = "{line}\n" if settings.log_format is LogFormat.JSON else "{name:8} {line}\n"
+
+    def forward(name: str, line: str) -> None:
+        sys.stderr.write(pattern.format(name=name, line=line))
+
+    return forward
