@@ -12,6 +12,7 @@ from api_adapter.rate_limit.permits import Grant, Permit, RateLimiter, Settled, 
 from schemas.lanes import Lane
 
 LEAST_PAUSE = 0.01
+MOST_SPREAD = 0.05  # seconds that processes are kept apart which wait for the same moment
 
 
 class PermitPool:
@@ -38,24 +39,34 @@ class PermitPool:
             if self._settled:
                 await self._limiter.exchange(self._lane, 0, self._settled)
 
-    async def take(self, deadline: float) -> Permit | None:
-        """A permit, or None when the loop's clock passes ``deadline`` before one came."""
-        future: asyncio.Future[Permit] = asyncio.get_running_loop().create_future()
-        self._waiting.append(future)
+    async def take(self, deadline: float, *, ahead: bool = False) -> Permit | None:
+        """A permit, or None when the loop's clock passes ``deadline`` before one came.
+
+        ``ahead`` of the others goes who has begun: a job that has read and may not write has cost a permit for nothing.
+        """
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Permit] = loop.create_future()
+        (self._waiting.appendleft if ahead else self._waiting.append)(future)
         self._wake.set()
+        permit = None
         try:
-            async with asyncio.timeout_at(deadline):
-                return await future
-        except TimeoutError:
-            return None
+            await asyncio.wait((future,), timeout=max(0.0, deadline - loop.time()))
+            permit = future.result() if future.done() else None
         finally:
-            if future.cancelled() or not future.done():
-                with suppress(ValueError):
-                    self._waiting.remove(future)
+            if permit is None:
+                self._leave(future)
+        return permit
 
     def settle(self, settled: Settled) -> None:
         self._settled.append(settled)
         self._wake.set()
+
+    def _leave(self, future: "asyncio.Future[Permit]") -> None:
+        """Give up waiting; a permit that came in the same moment is given back."""
+        if future.done():
+            self.settle(Settled(future.result(), sent=False))
+        else:
+            self._waiting.remove(future)
 
     async def _pump(self) -> None:
         while True:
@@ -77,23 +88,24 @@ class PermitPool:
 
     def _hand_out(self, grant: Grant) -> None:
         for permit in grant.permits:
-            while self._waiting and self._waiting[0].done():
-                self._waiting.popleft()
             if self._waiting:
                 self._waiting.popleft().set_result(permit)
             else:
                 self._settled.append(Settled(permit, sent=False))
 
     async def _pause(self, grant: Grant) -> None:
+        """Until asking again makes sense, or something was settled that must not wait so long."""
         if not self._waiting:
             await asyncio.sleep(0)
             return
-        seconds = max(LEAST_PAUSE, grant.retry_in.total_seconds()) * (1 + 0.1 * self._uniform())
-        if grant.why is not Why.IN_FLIGHT:
-            await asyncio.sleep(seconds)
-            return
-        self._wake.clear()
+        seconds = max(LEAST_PAUSE, grant.retry_in.total_seconds())
+        seconds += min(MOST_SPREAD, 0.1 * seconds) * self._uniform()
         with suppress(TimeoutError):
-            while not self._settled:  # each settled permit makes room in flight
-                await asyncio.wait_for(self._wake.wait(), seconds)
-                self._wake.clear()
+            async with asyncio.timeout(seconds):
+                while not self._is_pressing(grant.why):
+                    self._wake.clear()
+                    await self._wake.wait()
+
+    def _is_pressing(self, why: Why) -> bool:
+        """A throttled answer stops the whole fleet; where room in flight is lacking, each settlement makes some."""
+        return any(settled.throttled for settled in self._settled) or (why is Why.IN_FLIGHT and bool(self._settled))
