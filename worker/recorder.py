@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
+from typing import TypeVar
 
 from sqlalchemy.exc import DBAPIError
 
@@ -12,10 +13,24 @@ from worker.store.engine import Database, is_passing
 from worker.store.records import Record, Worker, record
 from worker.store.repairs import repair
 
+T = TypeVar("T")
+
 GROUP = 100
 PAUSE = 0.25
 PATIENCE = 6  # tries, about 20 s: past that the leases end and the jobs are rescued, reading first
 LONGEST_PAUSE = timedelta(seconds=5)
+
+
+async def patiently(transaction: Callable[[], T], uniform: Callable[[], float]) -> T:
+    """Run a transaction in a thread, and again where that may help: the database may be restarting."""
+    for tries in range(1, PATIENCE):
+        try:
+            return await asyncio.to_thread(transaction)
+        except DBAPIError as error:
+            if not is_passing(error):
+                raise
+        await asyncio.sleep(full_jitter(tries, uniform, most=LONGEST_PAUSE).total_seconds())
+    return await asyncio.to_thread(transaction)
 
 
 class Recorder:
@@ -56,18 +71,9 @@ class Recorder:
 
     async def _write(self) -> None:
         group, self._pending = self._pending, []
-        if not group:
-            return
-        for tries in range(PATIENCE):
-            try:
-                late = await asyncio.to_thread(self._write_group, group)
-            except DBAPIError as error:
-                if tries + 1 == PATIENCE or not is_passing(error):
-                    raise
-                await asyncio.sleep(full_jitter(tries + 1, self._uniform, most=LONGEST_PAUSE).total_seconds())
-            else:
-                self.written += len(group) - late
-                return
+        if group:
+            late = await patiently(lambda: self._write_group(group), self._uniform)
+            self.written += len(group) - late
 
     def _write_group(self, group: list[Record]) -> int:
         with self._database.write() as session:
