@@ -33,11 +33,17 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """What a chunk lends to the calls of its jobs. Nothing is sent after ``deadline`` (the loop's time)."""
+    """What a chunk lends to the calls of its jobs.
+
+    By the loop's time no job begins after ``deadline``, and none that has begun sends after ``finish_by``. Nothing is
+    sent any more once ``halted`` says so.
+    """
 
     client: CoachingClient
     permits: PermitPool
     deadline: float
+    finish_by: float
+    halted: Callable[[], bool]
     salt: str
     trusts_keys: bool
     now: Callable[[], datetime]
@@ -84,7 +90,7 @@ class Calls:
         job = self.job
         sent_before = job.first_sent_at if job.read_first else None
         baseline = job.baseline if job.baseline is not None or not job.known else job.known.target
-        resolution = resolve(wish, found, Earlier(sent_before, baseline), forced=job.forced)
+        resolution = resolve(wish, found, Earlier(sent_before, baseline, job.ours), forced=job.forced)
         match resolution:
             case AlreadyThere():
                 return Succeed("already_there", found)
@@ -117,11 +123,19 @@ class Calls:
         return Retry(timedelta(0), failure=False)
 
     async def _send(self, call: Callable[[Permit], Awaitable[Outcome[T]]]) -> Outcome[T] | None:
-        while (permit := await self.means.permits.take(self.means.deadline)) is not None:
+        while (permit := await self._permit()) is not None:
             outcome = await self._with(permit, call)
             if not isinstance(outcome, NotSent):
                 return outcome
         return None
+
+    async def _permit(self) -> Permit | None:
+        begun = bool(self.tried)
+        permit = await self.means.permits.take(self.means.finish_by if begun else self.means.deadline, ahead=begun)
+        if permit is not None and self.means.halted():
+            self.means.permits.settle(Settled(permit, sent=False))
+            return None
+        return permit
 
     async def _with(self, permit: Permit, call: Callable[[Permit], Awaitable[Outcome[T]]]) -> Outcome[T]:
         started_at = self.means.now()

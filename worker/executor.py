@@ -5,27 +5,31 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
 
 from api_adapter.client import CoachingClient
-from api_adapter.outcomes import Outcome
 from api_adapter.rate_limit.permits import RateLimiter
+from schemas.ids import format_job_id
 from schemas.lanes import Lane
 from worker.calls import Calls, Means
 from worker.core.backoff import full_jitter
 from worker.core.chunks import CHUNK_BUDGET
 from worker.core.decisions import GiveBack, Retry
-from worker.core.quarantine import Trip, Watch
+from worker.core.quarantine import RUN_OF_FAILURES, Trip, Watch
 from worker.core.retry_budget import RetryBudget
+from worker.log import get_logger
 from worker.permit_pool import PermitPool
-from worker.recorder import Recorder
+from worker.recorder import Recorder, patiently
 from worker.store import quarantine
 from worker.store.claims import Claimed, Lease, claim
+from worker.store.dispatching import unpublish
 from worker.store.engine import Database
 from worker.store.records import Record, Worker
 
 MOST_AT_ONCE = 50
+LEAST_PATIENCE = timedelta(seconds=3)
 LEASE_SLACK = timedelta(seconds=15)
+
+_log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +45,10 @@ class Chunk:
 
 @dataclass(slots=True)
 class RemoteAccess:
-    """One remote, as this process reaches it, and what the process has learned of it."""
+    """One remote, as this process reaches it, and what the process has learned of it.
+
+    ``patience`` is how long, past the chunk's time, a job that has begun may wait for its next permit.
+    """
 
     name: str
     client: CoachingClient
@@ -49,18 +56,20 @@ class RemoteAccess:
     max_in_flight: int
     request_timeout: timedelta
     trusts_keys: bool
+    patience: timedelta = LEAST_PATIENCE
     watch: Watch = field(default_factory=Watch)
     budget: RetryBudget = field(default_factory=RetryBudget)
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What a chunk came to, for its log line."""
+    """What a chunk came to, for its log line: ``tripped`` and ``released`` are true for who was first to say so."""
 
     claimed: int
     recorded: int
     given_back: int
     tripped: str | None = None
+    released: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,57 +83,88 @@ class Executor:
     uniform: Callable[[], float]
 
     async def run_chunk(self, chunk: Chunk, remote: RemoteAccess) -> Summary:
-        claimed = await asyncio.to_thread(self._claim, chunk, remote)
-        run = _Run(chunk, remote, deque(claimed), Recorder(self.database, Worker(remote.name, self.name), self.uniform))
-        if claimed:
+        run = _Run(chunk, remote, Recorder(self.database, Worker(remote.name, self.name), self.uniform))
+        while run.unclaimed and not run.waiting:
+            await self._claim_some(run)
+        if run.waiting:
             await self._send(run)
-        return await asyncio.to_thread(self._close, run, len(claimed))
-
-    def _claim(self, chunk: Chunk, remote: RemoteAccess) -> list[Claimed]:
-        lasts = CHUNK_BUDGET + remote.request_timeout + LEASE_SLACK
-        with self.database.write() as session:
-            if not chunk.probe and quarantine.find(session, remote.name):
-                return []
-            return claim(session, chunk.job_ids, Lease(chunk.id, lasts))
+        return await patiently(lambda: self._close(run), self.uniform)
 
     async def _send(self, run: "_Run") -> None:
-        remote = run.remote
-        pool = PermitPool(remote.limiter, run.chunk.lane, self.uniform)
+        pool = PermitPool(run.remote.limiter, run.chunk.lane, self.uniform)
         async with run.recorder.running(), pool.running():
-            means = Means(
-                client=remote.client,
-                permits=pool,
-                deadline=asyncio.get_running_loop().time() + CHUNK_BUDGET.total_seconds(),
-                salt=self.salt,
-                trusts_keys=remote.trusts_keys,
-                now=self.now,
-                uniform=self.uniform,
-            )
+            means = self._means(run, pool)
             async with asyncio.TaskGroup() as group:
-                for _ in range(min(MOST_AT_ONCE, remote.max_in_flight, len(run.waiting))):
+                for _ in range(run.at_once):
                     group.create_task(self._work(run, means))
             run.give_back_rest()
 
+    def _means(self, run: "_Run", pool: PermitPool) -> Means:
+        deadline = asyncio.get_running_loop().time() + CHUNK_BUDGET.total_seconds()
+        return Means(
+            client=run.remote.client,
+            permits=pool,
+            deadline=deadline,
+            finish_by=deadline + run.remote.patience.total_seconds(),
+            halted=lambda: run.trip is not None,
+            salt=self.salt,
+            trusts_keys=run.remote.trusts_keys,
+            now=self.now,
+            uniform=self.uniform,
+        )
+
     async def _work(self, run: "_Run", means: Means) -> None:
-        loop = asyncio.get_running_loop()
-        while run.waiting and run.trip is None and loop.time() < means.deadline:
-            job = run.waiting.popleft()
+        while (job := await self._next(run, means.deadline)) is not None:
             if not run.may_try(job):
                 run.recorder.add(Record(job, Retry(full_jitter(job.failures + 1, self.uniform), failure=False)))
                 continue
             calls = Calls(job, means)
-            record = await calls.run()
-            run.observe(calls.outcomes)
+            try:
+                record = await calls.run()
+            except Exception:  # noqa: BLE001 - a bug that one job meets must not cost its neighbours their requests
+                _log.exception("job_broke", job=format_job_id(job.id), message="its lease ends, then it goes alone")
+                continue
+            finally:
+                run.observe(job, calls)
             run.recorder.add(record)
 
-    def _close(self, run: "_Run", claimed: int) -> Summary:
-        if run.trip:
+    async def _next(self, run: "_Run", deadline: float) -> Claimed | None:
+        loop = asyncio.get_running_loop()
+        async with run.claiming:
+            while run.trip is None and loop.time() < deadline:
+                if run.waiting:
+                    return run.waiting.popleft()
+                if not run.unclaimed:
+                    return None
+                await self._claim_some(run)
+        return None
+
+    async def _claim_some(self, run: "_Run") -> None:
+        """A few jobs at a time: a crash leaves few in doubt, and a chunk that is slow leaves the others to others."""
+        some, run.unclaimed = run.unclaimed[: 2 * run.at_once], run.unclaimed[2 * run.at_once :]
+        claimed = await patiently(lambda: self._claim(run, some), self.uniform)
+        run.take_in(claimed)
+
+    def _claim(self, run: "_Run", ids: Sequence[int]) -> list[Claimed]:
+        chunk, remote = run.chunk, run.remote
+        lasts = CHUNK_BUDGET + remote.patience + remote.request_timeout + LEASE_SLACK
+        with self.database.write() as session:
+            if not chunk.probe and quarantine.find(session, remote.name):
+                unpublish(session, ids)
+                return []
+            return claim(session, ids, Lease(chunk.id, lasts))
+
+    def _close(self, run: "_Run") -> Summary:
+        name, tripped, released = run.remote.name, False, False
+        if run.unclaimed or run.trip or run.chunk.probe:
             with self.database.write() as session:
-                quarantine.put_aside(session, run.remote.name, run.trip.reason)
-        elif run.chunk.probe and run.answered:
-            with self.database.write() as session:
-                quarantine.release(session, run.remote.name)
-        return Summary(claimed, run.recorder.written, run.given_back, run.trip.reason if run.trip else None)
+                unpublish(session, run.unclaimed)
+                if run.trip:
+                    tripped = quarantine.put_aside(session, name, run.trip.reason)
+                elif run.chunk.probe and run.answered:
+                    released = quarantine.release(session, name)
+        reason = run.trip.reason if run.trip and tripped else None
+        return Summary(run.claimed, run.recorder.written, run.given_back, reason, released)
 
 
 @dataclass(slots=True)
@@ -133,22 +173,37 @@ class _Run:
 
     chunk: Chunk
     remote: RemoteAccess
-    waiting: deque[Claimed]
     recorder: Recorder
+    unclaimed: tuple[int, ...] = ()
+    waiting: deque[Claimed] = field(default_factory=deque)
+    claiming: asyncio.Lock = field(default_factory=asyncio.Lock)
     trip: Trip | None = None
     answered: bool = False
+    claimed: int = 0
     given_back: int = 0
 
-    def may_try(self, job: Claimed) -> bool:
-        """A first try earns; a retry is paid for, unless it probes."""
-        if not job.attempts:
-            self.remote.budget.first_try()
-            return True
-        return self.chunk.probe or self.remote.budget.may_retry()
+    def __post_init__(self) -> None:
+        self.unclaimed = self.chunk.job_ids
 
-    def observe(self, outcomes: Sequence[Outcome[Any]]) -> None:
-        trip = self.remote.watch.observe(outcomes, probing=self.chunk.probe)
-        self.answered = self.answered or (trip is None and bool(outcomes))
+    @property
+    def at_once(self) -> int:
+        return min(MOST_AT_ONCE, self.remote.max_in_flight, len(self.chunk.job_ids))
+
+    def take_in(self, claimed: Sequence[Claimed]) -> None:
+        self.claimed += len(claimed)
+        self.waiting.extend(claimed)
+        if claimed and not self.chunk.probe and self.remote.watch.failures >= RUN_OF_FAILURES:
+            self.remote.watch = Watch()  # the quarantine that this run of failures led to has ended meanwhile
+
+    def may_try(self, job: Claimed) -> bool:
+        """A retry is paid for, unless it probes."""
+        return not job.attempts or self.chunk.probe or self.remote.budget.may_retry()
+
+    def observe(self, job: Claimed, calls: Calls) -> None:
+        if calls.tried and not job.attempts:
+            self.remote.budget.first_try()
+        trip = self.remote.watch.observe(calls.outcomes, probing=self.chunk.probe)
+        self.answered = self.answered or (trip is None and bool(calls.outcomes))
         self.trip = self.trip or trip
 
     def give_back_rest(self) -> None:

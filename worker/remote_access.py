@@ -17,16 +17,23 @@ from worker import credentials
 from worker.clock import new_id, utc_now
 from worker.core.quarantine import Watch
 from worker.core.retry_budget import RetryBudget
-from worker.executor import RemoteAccess
+from worker.executor import LEAST_PATIENCE, RemoteAccess
 from worker.remotes import Remote
 from worker.settings_values import Idempotency
 
 KEY_PREFIX = "coachsync:"
 CONNECT = timedelta(seconds=3)
+MOST_PATIENCE = timedelta(seconds=20)
 
 
 def policy_of(remote: Remote) -> Policy:
     return Policy(limits=parse_rate_limit(remote.rate_limit), max_in_flight=remote.max_in_flight)
+
+
+def patience_of(policy: Policy) -> timedelta:
+    """Long enough for two more permits under the slowest limit, within reason: who has read is to write."""
+    slowest = max(limit.window / limit.limit for limit in policy.limits)
+    return min(MOST_PATIENCE, max(LEAST_PATIENCE, 2 * slowest))
 
 
 def open_remote(
@@ -49,6 +56,7 @@ def open_remote(
         max_in_flight=remote.max_in_flight,
         request_timeout=remote.request_timeout,
         trusts_keys=remote.idempotency is Idempotency.HEADER,
+        patience=patience_of(policy_of(remote)),
         watch=Watch(),
         budget=RetryBudget(),
     )

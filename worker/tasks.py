@@ -51,3 +51,5 @@ def run_chunk(self: Task, job_ids: list[int], remote: str, lane: str, *, probe: 
     )
     if summary.tripped:
         _log.error("remote_quarantined", remote=remote, reason=summary.tripped)
+    if summary.released:
+        _log.warning("remote_released", remote=remote)
