@@ -330,7 +330,7 @@ WRONG = [
     quota_json(
         '"overrideTaskCompleteConfig":{"overriddenAgents":[{"user":"","evaluatedConversationCountPerAgent":1}]}',
         "overrideTaskCompleteConfig.overriddenAgents[0].user",
-        "must have at least 1 character",
+        "must be 1 to 500 characters, without spaces",
     ),
     quota_json(
         '"overrideTaskCompleteConfig":{"evaluatedConversationCountPerAgent":3,"perDay":1}',

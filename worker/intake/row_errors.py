@@ -16,6 +16,8 @@ MAX_REASON_CHARACTERS = 500
 
 _PATTERNS = {
     "requestKey": "must be 1 to 255 printable ASCII characters, without spaces",
+    "group": "must be 1 to 500 characters, without spaces",
+    "user": "must be 1 to 500 characters, without spaces",
     "criterionOrChapterId": "must be at most 128 characters, without spaces and / ? # & %",
 }
 _REASONS = {
