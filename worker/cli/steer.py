@@ -99,8 +99,8 @@ def _tell(order: Order, tally: Tally, output: Output, *, dry_run: bool) -> None:
         done = [format_job_id(job) for job in tally.done]
         output.json({order.done: len(done), "jobs": done, "skipped": skipped, "dryRun": dry_run})
         return
-    did = "would be" if dry_run else "were"
-    output.say(f"{len(tally.done):,} jobs {did} {order.done}, {len(skipped):,} {did} not.")
+    would, unchanged = ("would be ", " Nothing was changed.") if dry_run else ("", "")
+    output.say(f"{len(tally.done):,} {would}{order.done}, {len(skipped):,} not.{unchanged}")
     if skipped:
         output.table(("job", "why"), skipped[:SHOWN], empty="")
     if len(skipped) > SHOWN:

@@ -4,15 +4,15 @@ Locks in the order of acceptance: resources by name, then jobs, batches last.
 """
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import case, select, update
 from sqlmodel import Session
 
 from schemas.jobs import JobState
-from worker.core.steering import Candidate, Rivals, why_not_cancelled, why_not_retried
+from worker.core.steering import Candidate, why_not_cancelled, why_not_retried
 from worker.store import batches as batch_store
 from worker.store.acceptance import lock_resources
 from worker.store.claims import by_batch
@@ -20,6 +20,7 @@ from worker.store.engine import database_now
 from worker.store.tables import batches, jobs, resources, targets
 
 AT_ONCE = 500
+_ACTIVE = (JobState.PENDING, JobState.RUNNING)
 _BULK: Any = {"synchronize_session": False}
 
 
@@ -33,7 +34,7 @@ class Steered:
 
 def plan_retry(session: Session, ids: Sequence[int]) -> Steered:
     """What ``retry`` would do with these ids now (at most ``AT_ONCE``); changes nothing."""
-    return _judge_retry(session, _candidates(session, ids))
+    return _judge(_candidates(session, ids), why_not_retried)
 
 
 def retry(session: Session, ids: Sequence[int]) -> Steered:
@@ -43,7 +44,7 @@ def retry(session: Session, ids: Sequence[int]) -> Steered:
     change made after this order is not overwritten, while what the operator could see is.
     """
     lock_resources(session, _resources_of(session, ids))
-    steered = _judge_retry(session, _candidates(session, ids, locked=True))
+    steered = _judge(_candidates(session, ids, locked=True), why_not_retried)
     if steered.done:
         _make_pending(session, steered.done)
         _reopen(session, steered.done)
@@ -52,13 +53,13 @@ def retry(session: Session, ids: Sequence[int]) -> Steered:
 
 def plan_cancel(session: Session, ids: Sequence[int]) -> Steered:
     """What ``cancel`` would do with these ids now (at most ``AT_ONCE``); changes nothing."""
-    return _judge_cancel(_candidates(session, ids))
+    return _judge(_candidates(session, ids), why_not_cancelled)
 
 
 def cancel(session: Session, ids: Sequence[int]) -> Steered:
     """End pending jobs (at most ``AT_ONCE``) unsent. What a worker holds goes on."""
     lock_resources(session, _resources_of(session, ids))
-    steered = _judge_cancel(_candidates(session, ids, locked=True))
+    steered = _judge(_candidates(session, ids, locked=True), why_not_cancelled)
     if steered.done:
         session.execute(
             update(jobs)
@@ -75,43 +76,22 @@ def _resources_of(session: Session, ids: Sequence[int]) -> Sequence[str]:
 
 
 def _candidates(session: Session, ids: Sequence[int], *, locked: bool = False) -> list[Candidate]:
-    query = select(jobs.c.id, jobs.c.state, jobs.c.resource, jobs.c.version, jobs.c.wish).where(jobs.c.id.in_(ids))
-    query = query.order_by(jobs.c.id)
-    rows = session.execute(query.with_for_update() if locked else query)
-    return [Candidate(row.id, JobState(row.state), row.resource, row.version, row.wish) for row in rows]
-
-
-def _judge_retry(session: Session, candidates: Sequence[Candidate]) -> Steered:
-    rivals = _rivals(session, {job.resource for job in candidates if job.state is JobState.FAILED})
-    reasons: dict[int, str] = {}
-    done: list[int] = []
-    for job in candidates:
-        standing = rivals.get(job.resource, Rivals(newest_job_id=job.id))
-        if reason := why_not_retried(job, standing):
-            reasons[job.id] = reason
-        else:
-            done.append(job.id)
-            rivals[job.resource] = replace(standing, active_job_id=job.id)
-    return Steered(tuple(done), reasons)
-
-
-def _judge_cancel(candidates: Sequence[Candidate]) -> Steered:
-    reasons = {job.id: reason for job in candidates if (reason := why_not_cancelled(job))}
-    return Steered(tuple(job.id for job in candidates if job.id not in reasons), reasons)
-
-
-def _rivals(session: Session, names: set[str]) -> dict[str, Rivals]:
-    newest, active = jobs.alias("newest"), jobs.alias("active")
+    """With the newest wish for their resource and what is under way for it; ``locked`` holds the rows to the end."""
+    active = jobs.alias("active")
+    under_way = select(active.c.id).where(active.c.resource == jobs.c.resource, active.c.state.in_(_ACTIVE))
     query = (
-        select(resources.c.name, resources.c.newest_job_id, newest.c.wish, resources.c.version, active.c.id)
-        .join_from(resources, newest, newest.c.id == resources.c.newest_job_id, isouter=True)
-        .join(active, (active.c.resource == resources.c.name) & active.c.state.in_(_ACTIVE), isouter=True)
-        .where(resources.c.name.in_(sorted(names)))
+        select(jobs.c.id, jobs.c.state, resources.c.newest_job_id, under_way.limit(1).scalar_subquery())
+        .join(resources, resources.c.name == jobs.c.resource)
+        .where(jobs.c.id.in_(ids))
+        .order_by(jobs.c.id)
     )
-    return {row[0]: Rivals(*row[1:]) for row in session.execute(query)}
+    rows = session.execute(query.with_for_update(of=jobs) if locked else query)
+    return [Candidate(id_, JobState(state), newest, active_id) for id_, state, newest, active_id in rows]
 
 
-_ACTIVE = (JobState.PENDING, JobState.RUNNING)
+def _judge(candidates: Sequence[Candidate], why_not: Callable[[Candidate], str | None]) -> Steered:
+    reasons = {job.id: reason for job in candidates if (reason := why_not(job))}
+    return Steered(tuple(job.id for job in candidates if job.id not in reasons), reasons)
 
 
 def _make_pending(session: Session, ids: Sequence[int]) -> None:
