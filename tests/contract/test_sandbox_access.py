@@ -59,12 +59,13 @@ def test_without_a_token_anyone_is_let_in() -> None:
 def test_client_credentials_get_a_token_that_is_let_in() -> None:
     with calling(SandboxOptions(targets=10, client_id="us", client_secret="s:e")) as api:
         assert api.update().status_code == 401
+        assert api.update(headers={"Authorization": "Bearer"}).status_code == 401, "no static token is no empty token"
         issued = _token(api, _basic("us", "s:e")).json()
         assert (issued["expires_in"], issued["token_type"]) == (3600, "Bearer")
         assert api.update(headers=_bearer(issued["access_token"])).status_code == 200
         assert _token(api, _basic("us", "s:e")).json()["access_token"] != issued["access_token"]
         assert api.ledger()["token_renewals"] == 2
-        assert api.ledger()["requests"] == 2, "the token endpoint is another server: its requests are no load here"
+        assert api.ledger()["requests"] == 3, "the token endpoint is another server: its requests are no load here"
 
 
 def test_a_token_is_let_in_until_it_expires() -> None:
@@ -115,6 +116,12 @@ def test_beyond_its_own_limit_it_answers_429_with_a_wait() -> None:
         assert (summary["effects"], summary["cooldowns_announced"]) == (3, 2)
         assert api.http.post("/_sandbox/limit", json={"rate_limit": ""}).json() == {"windows": []}
         assert api.update().status_code == 200
+
+
+def test_the_wait_is_rounded_up_to_whole_seconds() -> None:
+    with calling(SandboxOptions(targets=10, rate_limit="1/2 seconds")) as api:
+        api.update()
+        assert api.update().headers["Retry-After"] == "2"
 
 
 def test_the_ledger_says_the_most_in_any_window() -> None:

@@ -61,12 +61,19 @@ def test_each_request_tells_when_it_arrived_and_what_it_got(api: Caller) -> None
 
 def test_targets_are_seeded_in_bulk_with_their_times(api: Caller) -> None:
     bodies = [
-        WISH | {"name": f"{PROFILE}/targets/s-{number}", "target": number, "updateTime": "2024-01-01T00:00:00+01:00"}
+        WISH
+        | {
+            "name": f"{PROFILE}/targets/s-{number}",
+            "target": number,
+            "createTime": "2023-01-01T00:00:00Z",
+            "updateTime": "2024-01-01T00:00:00+01:00",
+        }
         for number in range(3)
     ]
     assert api.http.post("/_sandbox/targets", json=bodies).json() == {"added": 3}
     target = api.get(f"{PROFILE}/targets/s-2")
-    assert (target["target"], target["updateTime"]) == (2, "2023-12-31T23:00:00Z")
+    assert (target["target"], target["createTime"]) == (2, "2023-01-01T00:00:00Z")
+    assert target["updateTime"] == "2023-12-31T23:00:00Z"
     assert api.ledger()["effects"] == 0, "a seed is no effect"
 
 

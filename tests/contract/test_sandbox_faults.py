@@ -94,8 +94,10 @@ def test_a_wrong_echo_of_a_quota_is_another_number(api: Caller) -> None:
 
 
 def test_a_wrong_echo_of_a_refusal_is_the_refusal(api: Caller) -> None:
+    honest = api.update(f"{PROFILE}/targets/nobody").content
     api.script({"kind": "wrong_echo"})
-    assert api.update(f"{PROFILE}/targets/nobody").status_code == 404
+    answer = api.update(f"{PROFILE}/targets/nobody")
+    assert (answer.status_code, answer.content) == (404, honest)
 
 
 def test_an_empty_page_in_the_middle_loses_nothing(api: Caller) -> None:

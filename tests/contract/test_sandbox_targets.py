@@ -82,6 +82,8 @@ def test_a_value_is_kept_as_a_32_bit_float(api: Caller, sent: str, kept: str) ->
         "{fields}&target.target=1&target.updateTime=2026-01-01T00:00:00",
         "{fields}&target.target=1&target.coachingPlanName=plan-003",
         "{fields}&target.target=%zz",
+        "{fields}&target.target=1&target.criterionOrChapterId=50%zz",
+        "{fields}&target.target=%D9%A3",
         "{fields}&target.target=1&target.criterionOrChapterId=%ff",
     ],
 )

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -5,7 +6,7 @@ import pytest
 from api_adapter.sandbox.routes import Route, WrongMethod, find_route
 from api_adapter.sandbox.seed import sample_targets, sample_world
 from api_adapter.sandbox.state import State
-from api_adapter.sandbox.targets import target_json
+from api_adapter.sandbox.targets import json_float32, target_json
 from schemas.jobs import TargetUpdate
 from schemas.names import SCORECARD_TEMPLATE, profile_of
 
@@ -78,6 +79,29 @@ def test_a_path_of_another_shape_leads_nowhere(path: str) -> None:
 
 def test_a_method_that_an_operation_does_not_have_is_wrong_not_unknown() -> None:
     assert find_route("PUT", f"/v1/{PROFILE}/targets") == WrongMethod(("GET", "POST"))
+
+
+def test_a_page_shows_what_was_written_seeded_and_deleted_since_the_last_one() -> None:
+    first, second, third = sample_targets("acme", 3)
+    state = State()
+
+    def shown() -> list[str]:
+        return [target.name for target in state.page(PROFILE, "", 9)[0]]
+
+    assert shown() == []
+    state.put(second)
+    assert shown() == [second.name]
+    state.put_all([first, third])
+    assert shown() == [first.name, second.name, third.name]
+    state.delete(second.name)
+    assert shown() == [first.name, third.name]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(90.0, "90"), (33.333333333, "33.333332"), (0.0, "0"), (3.4028235e38, "3.4028235e+38")]
+)
+def test_a_float_is_written_as_the_shortest_decimal_of_its_32_bits(value: float, text: str) -> None:
+    assert json.dumps(json_float32(value)) == text
 
 
 def test_a_new_name_is_never_one_that_was_given() -> None:
