@@ -24,6 +24,7 @@ from worker.core.backoff import full_jitter
 MOST_FAILURES = 10
 MOST_FORBIDDEN = 3
 MOST_CRASHES = 5
+CHANGED_ELSEWHERE = "changed_elsewhere"  # the code of a job that gives way to somebody's later change
 INTERNAL_ERROR = 500
 FORBIDDEN = 403
 AMBIGUOUS_PAUSE = timedelta(seconds=2)  # a write we gave up on may still be at work at the remote

@@ -15,7 +15,7 @@ from api_adapter.outcomes import Operation
 from schemas.ids import format_job_id, job_id
 from schemas.jobs import JobState, TargetUpdate
 from schemas.lanes import Lane
-from worker.core.decisions import Retry
+from worker.core.decisions import CHANGED_ELSEWHERE, Retry
 from worker.store import batches as batch_store
 from worker.store.acceptance import lock_resources
 from worker.store.batches import NewBatch
@@ -52,13 +52,19 @@ def _assert_again(session: Session, late: Record, newest_id: int) -> int | None:
         let_go(session, [resource], not_before=again_at)
         return None  # it is still to be sent, after the late write
     newest = session.execute(select(jobs).where(jobs.c.id == newest_id)).one_or_none()
-    if newest is None or newest.state not in (JobState.SUCCEEDED, JobState.RUNNING):
-        return None  # nobody holds the remote to a wish that failed, was cancelled, or is older than the retention
+    if newest is None or not _holds_the_remote_to_it(newest):
+        return None
     if newest.wish == late.job.wish:
         return None  # the same job in other hands, or the same wish: the late write has changed nothing
     if session.execute(select(jobs.c.id).where(jobs.c.request_key == _key(late))).first():
         return None
     return _accept_repair(session, late, newest, again_at)
+
+
+def _holds_the_remote_to_it(newest: Any) -> bool:
+    """Not one that failed, unless it took the late write for a person's change."""
+    blamed = newest.state == JobState.FAILED and newest.error_code == CHANGED_ELSEWHERE
+    return blamed or newest.state in (JobState.SUCCEEDED, JobState.RUNNING)
 
 
 def _key(late: Record) -> str:
