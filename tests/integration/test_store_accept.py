@@ -32,7 +32,7 @@ from tests.integration.store_rig import (
 )
 from worker.core.acceptance import Fate
 from worker.core.decisions import Fail, Retry
-from worker.intake.accept import RowFate
+from worker.intake.accept import PAGE, RowFate
 from worker.store.claims import rescue
 from worker.store.engine import Database
 
@@ -41,12 +41,12 @@ MINUTE = timedelta(minutes=1)
 PENDING, RUNNING, SUPERSEDED, SUCCEEDED = JobState.PENDING, JobState.RUNNING, JobState.SUPERSEDED, JobState.SUCCEEDED
 
 
-def test_a_later_wish_supersedes_the_pending_one_of_the_same_batch_of_other_pages_and_of_other_batches(
-    store: Database, monkeypatch: pytest.MonkeyPatch
+def test_a_later_wish_supersedes_the_pending_one_of_the_same_page_of_earlier_pages_and_of_other_batches(
+    store: Database,
 ) -> None:
-    monkeypatch.setattr("worker.intake.accept.PAGE", 2)
-    (elsewhere,) = job_ids(store, wish(1, 10))
-    same_page, newer, later_page = job_ids(store, wish(1, 20), wish(1, 30), wish(1, 40))
+    elsewhere = job_of(store, wish(1, 10))
+    fill_the_page = [None] * PAGE
+    same_page, newer, later_page = job_ids(store, wish(1, 20), wish(1, 30), *fill_the_page, wish(1, 40))
     assert states(store, [elsewhere, same_page, newer, later_page]) == [SUPERSEDED, SUPERSEDED, SUPERSEDED, PENDING]
     assert [job(store, one).superseded_by for one in (elsewhere, same_page, newer)] == [same_page, newer, later_page]
     assert_adds_up(store)
