@@ -229,8 +229,8 @@ end
 
 -- Granting
 
--- When the window will have `missing` fewer permits: exact while settled ones suffice, else one window after their settling.
-local function freed_at(window, missing)
+-- When `missing` settled permits will have left the window.
+local function settled_leave_at(window, missing)
   local fields = fields_between(window, window.out + 1, window.newest)
   local counted = #fields > 0 and redis.call('HMGET', COUNTED, unpack(fields)) or {}
   for i, permits in ipairs(counted) do
@@ -240,6 +240,13 @@ local function freed_at(window, missing)
   return now + window.ms
 end
 
+-- A permit under way may have ended at once and be told late: it can leave as soon as a window after its grant.
+local function under_way_leaves_at(window)
+  local oldest = redis.call('ZRANGE', FLIGHT, 0, 0, 'WITHSCORES')
+  if #oldest == 0 then return math.huge end
+  return math.max(now + rules.poll, oldest[2] - request.lifetime + window.ms)
+end
+
 local function window_bound(state, limit, in_flight)
   local window = state.windows[string.format('%.0f', limit.window)]
   local allowed = math.max(1, math.floor(limit.limit * state.factor))
@@ -247,7 +254,7 @@ local function window_bound(state, limit, in_flight)
   local kept = request.lane == 'bulk' and math.floor(allowed * request.reserve) or 0
   return {
     why = room > 0 and room <= kept and 'reserved' or 'window', room = room - kept,
-    freed_at = function(missing) return freed_at(window, missing) end,
+    freed_at = function(missing) return math.min(settled_leave_at(window, missing), under_way_leaves_at(window)) end,
   }
 end
 

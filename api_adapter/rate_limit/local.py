@@ -121,7 +121,7 @@ class LocalLimiter:
         window.count(now + rules.USE_WITHIN // _MS, sent)
         memory.windows[limit.window] = window
         if sent >= limit.limit:
-            memory.cold_until = max(memory.cold_until, window.freed_at(sent, now))
+            memory.cold_until = max(memory.cold_until, window.settled_leave_at(sent, now))
 
     def _advanced(self) -> tuple[_Memory, int]:
         """Time passes: settled permits leave the windows, lost ones count as settled, tokens come."""
@@ -198,10 +198,18 @@ class LocalLimiter:
             room = allowed - window.used - in_flight
             kept = policy.reserve(allowed) if lane is Lane.BULK else 0
             why = Why.RESERVED if 0 < room <= kept else Why.WINDOW
-            yield _Bound(why, room - kept, partial(window.freed_at, now_ms=now))
+            yield _Bound(why, room - kept, partial(self._freed_at, memory, now, window))
         yield _Bound(Why.IN_FLIGHT, policy.max_in_flight - in_flight, lambda _: now + rules.POLL_MS)
         tokens = math.floor(pace.tokens)
         yield _Bound(Why.PACE, tokens, lambda missing: now + pace.tokens_in(tokens + missing, policy))
+
+    def _freed_at(self, memory: _Memory, now: int, window: SlidingWindow, missing: int) -> int:
+        """A permit under way may have ended at once and be told late: it can leave a window after its grant."""
+        settled = window.settled_leave_at(missing, now)
+        if not memory.flight:
+            return settled
+        oldest_grant = min(memory.flight.values()) - self._permit_lifetime_ms
+        return min(settled, max(now + rules.POLL_MS, oldest_grant + window.window_ms))
 
     def _ask_again_at(self, memory: _Memory, now: int, bounds: Sequence[_Bound], granted: int, want: int) -> int:
         """The earliest time at which asking again brings a group worth having."""

@@ -28,8 +28,8 @@ class SlidingWindow:
         for slot in [slot for slot in self.slots if slot <= self.out]:
             del self.slots[slot]
 
-    def freed_at(self, missing: int, now_ms: int) -> int:
-        """When ``missing`` fewer will count: exact while settled ones suffice, else one window after others settle."""
+    def settled_leave_at(self, missing: int, now_ms: int) -> int:
+        """When ``missing`` settled permits will have left the window; in a window's time if there are not so many."""
         for slot in sorted(self.slots):
             missing -= self.slots[slot]
             if missing <= 0:
