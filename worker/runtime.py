@@ -1,6 +1,6 @@
 """The composition root: what a process of ours is made of, from its settings.
 
-``Runtime`` is what all processes share; ``WorkerRuntime`` adds what sends: one event loop, and one HTTP client a remote,
+``Runtime`` is what all processes share; ``WorkerRuntime`` adds what sends: one event loop and an HTTP client a remote
 that live as long as the worker process.
 """
 
@@ -26,6 +26,7 @@ from worker.app import make_app
 from worker.clock import uniform, utc_now
 from worker.executor import Chunk, Executor, RemoteAccess, Summary
 from worker.loops.dispatcher import Dispatcher
+from worker.private_directory import make_home
 from worker.remote_access import open_remote
 from worker.settings import Settings
 from worker.store.engine import Database
@@ -43,6 +44,7 @@ class Runtime:
 
     @cached_property
     def database(self) -> Database:
+        make_home(self.settings.home)
         return Database(self.settings.database_url.get_secret_value())
 
     @cached_property

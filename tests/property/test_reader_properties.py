@@ -146,9 +146,8 @@ def updates(*, criterion: bool, plan: bool) -> st.SearchStrategy[TargetUpdate]:
 
 
 COUNTS = st.integers(0, 2**31 - 1)
-AGENTS = st.fixed_dictionaries(
-    {"user": st.from_regex(r"[^\s\x00-\x1f\x7f]{1,9}", fullmatch=True), "evaluated_conversation_count_per_agent": COUNTS}
-)
+USERS = st.from_regex(r"[^\s\x00-\x1f\x7f]{1,9}", fullmatch=True)
+AGENTS = st.fixed_dictionaries({"user": USERS, "evaluated_conversation_count_per_agent": COUNTS})
 PERIODS = st.tuples(INSTANTS, INSTANTS).filter(lambda pair: pair[0] != pair[1]).map(sorted)
 QUOTAS = st.fixed_dictionaries(
     {"scorecard_template_name": named("scorecardTemplates").map(lambda name: f"{name}@r1")},

@@ -96,7 +96,7 @@ def show(job: JobId, as_json: Json = False) -> None:
     tried = [attempt_record(attempt) for attempt in attempts]
     record = job_record(found) | {"why": reason_words(found)}
     if as_json:
-        output.json(record | {"attempts": tried})
+        output.json(record | {"attemptsMade": tried})
         return
     output.record(record | {"wish": found.wish})
     output.say("")

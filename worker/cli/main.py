@@ -2,6 +2,7 @@
 
 import signal
 import sys
+from functools import cache
 from importlib import import_module
 from importlib.metadata import version
 from typing import Annotated
@@ -10,6 +11,7 @@ import typer
 from kombu.exceptions import OperationalError as BrokerError
 from redis import RedisError
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from typer.exceptions import TyperException
 
 from worker.cli.output import ExitCode, Output
 from worker.intake.accept import KeyConflict
@@ -57,6 +59,7 @@ def _root(
     pass
 
 
+@cache
 def build() -> typer.Typer:
     """The command with all its groups registered."""
     for name in GROUPS:
@@ -69,7 +72,9 @@ def main() -> None:
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     output = Output()
     try:
-        build()(standalone_mode=True)
+        sys.exit(build()(standalone_mode=False) or ExitCode.DONE)
+    except TyperException as error:
+        _end_with_usage(output, error)
     except SettingsError as error:
         for line in str(error).splitlines():
             output.err.print(f"error: {line}", markup=False)
@@ -84,6 +89,13 @@ def main() -> None:
         _end(output, f"the broker cannot be reached: {_first_line(error)} (coachsync doctor says more)")
     except KeyboardInterrupt:
         _end(output, "interrupted", ExitCode.INTERRUPTED)
+
+
+def _end_with_usage(output: Output, error: TyperException) -> None:
+    """One line for what is wrong; a page only for a command without its subcommand, whose message is its help."""
+    message = error.format_message().removeprefix("Value error, ")
+    output.err.print(message if "\n" in message else f"error: {message} (--help says more)", markup=False)
+    sys.exit(error.exit_code)
 
 
 def _end(output: Output, message: str, code: ExitCode = ExitCode.SOME_FAILED) -> None:

@@ -99,7 +99,9 @@ def _override(text: str | None, output: Output) -> Any:
         return json.loads(content)
     except json.JSONDecodeError as error:
         output.fail(f"--override: no JSON: {error.msg} at line {error.lineno}, column {error.colno}")
-    except (OSError, UnicodeDecodeError, RecursionError, ValueError) as error:
+    except OSError as error:
+        output.fail(f"--override: {text[:80]} cannot be read: {error.strerror}")
+    except (RecursionError, ValueError) as error:
         output.fail(f"--override: {text[:80]} cannot be read: {error}")
 
 

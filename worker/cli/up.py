@@ -19,10 +19,10 @@ from worker.embedded.child import ChildSpec, Forward
 from worker.embedded.errors import EmbeddedError
 from worker.embedded.home_lock import HomeLock
 from worker.embedded.keeper import GaveUp
-from worker.embedded.private_directory import make_home
 from worker.embedded.supervisor import Supervisor
 from worker.embedded.valkey import Valkey
 from worker.log import configure_logging
+from worker.private_directory import make_home
 from worker.runtime import Runtime
 from worker.settings import Settings
 from worker.settings_values import LogFormat
@@ -33,6 +33,7 @@ WORKER_GRACE = timedelta(seconds=40)  # a chunk in flight, its requests' timeout
 
 @dataclass(frozen=True, slots=True)
 class SandboxAsked:
+    port: int
     faults: Path | None = None
     targets: int | None = None
 
@@ -60,7 +61,7 @@ def up(
     configure_logging(settings)
     if faults and not sandbox:
         output.fail("--faults is the sandbox's: give --sandbox too")
-    wanted = SandboxAsked(faults, sandbox_targets) if sandbox else None
+    wanted = SandboxAsked(_sandbox_port(settings, output), faults, sandbox_targets) if sandbox else None
     try:
         with _specs(settings, workers, wanted, output) as specs:
             ending = asyncio.run(Supervisor(specs, forward=_forwarder(settings)).run())
@@ -85,7 +86,7 @@ def _specs(settings: Settings, workers: int, sandbox: SandboxAsked | None, outpu
             stack.enter_context(HomeLock(settings.home))
         _prepare_database(settings, output)
         if sandbox:
-            specs.append(_sandbox(settings, sandbox, environ, output))
+            specs.append(_sandbox(sandbox, environ))
         command = (sys.executable, "-m", "worker.cli")
         specs.append(
             ChildSpec("worker", (*command, "worker", "--concurrency", str(workers)), environ, grace=WORKER_GRACE)
@@ -102,14 +103,18 @@ def _prepare_database(settings: Settings, output: Output) -> None:
         output.note(f"The database's schema is now at {after}.")
 
 
-def _sandbox(settings: Settings, asked: SandboxAsked, environ: Mapping[str, str], output: Output) -> ChildSpec:
-    url = urlsplit(settings.api_url or "")
-    if url.scheme != "http" or url.hostname not in ("127.0.0.1", "localhost") or not url.port:
-        output.fail("--sandbox: set COACHSYNC_API_URL to a port of this machine, like http://127.0.0.1:8081")
-    argv = [sys.executable, "-m", "worker.cli", "sandbox", "--host", "127.0.0.1", "--port", str(url.port)]
+def _sandbox(asked: SandboxAsked, environ: Mapping[str, str]) -> ChildSpec:
+    argv = [sys.executable, "-m", "worker.cli", "sandbox", "--host", "127.0.0.1", "--port", str(asked.port)]
     argv += ["--faults", str(asked.faults)] if asked.faults else []
     argv += ["--targets", str(asked.targets)] if asked.targets is not None else []
     return ChildSpec("sandbox", argv, environ)
+
+
+def _sandbox_port(settings: Settings, output: Output) -> int:
+    url = urlsplit(settings.api_url or "")
+    if url.scheme != "http" or url.hostname not in ("127.0.0.1", "localhost") or not url.port:
+        output.fail("--sandbox: set COACHSYNC_API_URL to a port of this machine, like http://127.0.0.1:8081")
+    return url.port
 
 
 def _forwarder(settings: Settings) -> Forward:
