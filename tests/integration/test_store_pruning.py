@@ -28,6 +28,7 @@ from worker.core.acceptance import Fate
 from worker.core.decisions import Succeed
 from worker.store import heartbeats
 from worker.store.engine import Database
+from worker.store.models import Heartbeat
 from worker.store.pruning import prune
 from worker.store.records import Record
 from worker.store.tables import attempts, batches, jobs, quota_answers, rejections, resources
@@ -128,9 +129,8 @@ def test_processes_that_are_gone_are_forgotten(store: Database) -> None:
     with store.read() as session:
         assert [one.name for one in heartbeats.seen_within(session, KEEP)] == ["host:2", "host:1"]
     with store.write() as session:
-        session.execute(
-            update(heartbeats.heartbeats).where(heartbeats.heartbeats.c.name == "host:1").values(seen_at=LONG_AGO)
-        )
+        session.get_one(Heartbeat, "host:1").seen_at = LONG_AGO
+        session.flush()
         prune(session, KEEP)
     with store.read() as session:
         assert [one.name for one in heartbeats.seen_within(session, timedelta(days=10_000))] == ["host:2"]
