@@ -61,8 +61,12 @@ ends = st.builds(
 throttles = st.builds(
     End, st.integers(0, 1000), sent=st.just(value=True), late_ms=st.integers(0, 300), throttled=st.just(value=True)
 )
-passes = st.builds(Pass, st.one_of(st.integers(1, 40), st.integers(1, 1200), st.integers(LIFETIME_MS - 50, LIFETIME_MS)))
-steps = st.lists(st.one_of(asks, asks, asks, ends, ends, passes, passes, throttles, st.builds(Forget)), max_size=80)
+passes = st.builds(
+    Pass, st.one_of(st.integers(1, 40), st.integers(1, 1200), st.integers(LIFETIME_MS - 50, LIFETIME_MS))
+)
+steps = st.lists(
+    st.one_of(asks, asks, asks, ends, ends, passes, passes, throttles, st.builds(Forget)), min_size=20, max_size=100
+)
 # limits whose numbers come often enough to meet each other's edges
 policies = st.builds(
     lambda short, long, in_flight: Policy((short, long), in_flight, interactive_reserve=0.2),
