@@ -26,7 +26,6 @@ from worker.app import make_app
 from worker.clock import uniform, utc_now
 from worker.executor import Chunk, Executor, RemoteAccess, Summary
 from worker.loops.dispatcher import Dispatcher
-from worker.private_directory import make_home
 from worker.remote_access import open_remote
 from worker.settings import Settings
 from worker.store.engine import Database
@@ -44,7 +43,7 @@ class Runtime:
 
     @cached_property
     def database(self) -> Database:
-        make_home(self.settings.home)
+        self.settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
         return Database(self.settings.database_url.get_secret_value())
 
     @cached_property

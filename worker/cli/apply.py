@@ -48,6 +48,12 @@ def check_file(asked: Asked, output: Output) -> ExitCode:
     return ExitCode.REFUSED if tally.bad and asked.strict else ExitCode.DONE
 
 
+def require_remote(runtime: Runtime, output: Output) -> None:
+    """Without any remote every row would be rejected for the same reason: say it once, and write nothing."""
+    if not runtime.settings.all_remotes:
+        output.fail("there is no Coaching API to send to: set COACHSYNC_API_URL, or a [remotes.NAME] in coachsync.toml")
+
+
 def apply_file(asked: Asked, runtime: Runtime, output: Output) -> Receipt:
     """Accept the file's rows; rejected ones go to ``FILE.rejected.csv``. With ``strict`` one bad row refuses all."""
     given = asked.source

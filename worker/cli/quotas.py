@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from schemas.jobs import JobKind, QuotaRecalculation
 from schemas.lanes import Lane
-from worker.cli.apply import Asked, Watching, apply_file, check_file, conclude
+from worker.cli.apply import Asked, Watching, apply_file, check_file, conclude, require_remote
 from worker.cli.options import DryRun, Json, open_runtime
 from worker.cli.output import ExitCode, Output
 from worker.cli.quotas_read import list_quotas, quota_history
@@ -71,6 +71,7 @@ def recalculate(
     if dry_run:
         raise typer.Exit(_would_ask(wish, output) if wish else check_file(asked, output))
     runtime = open_runtime(output)
+    require_remote(runtime, output)
     receipt = apply_file(asked, runtime, output) if wish is None else _accept_one(wish, new, runtime, output)
     raise typer.Exit(conclude(receipt, asked, runtime, output, Watching(wait, timeout)))
 

@@ -6,7 +6,7 @@ import typer
 
 from schemas.jobs import JobKind
 from schemas.lanes import Lane
-from worker.cli.apply import Asked, Watching, apply_file, check_file, conclude
+from worker.cli.apply import Asked, Watching, apply_file, check_file, conclude, require_remote
 from worker.cli.options import DryRun, Json, open_runtime
 from worker.cli.output import Output
 from worker.cli.targets_read import list_targets, show_target
@@ -57,6 +57,7 @@ def apply(
     if dry_run:
         raise typer.Exit(check_file(asked, output))
     runtime = open_runtime(output)
+    require_remote(runtime, output)
     receipt = apply_file(asked, runtime, output)
     raise typer.Exit(conclude(receipt, asked, runtime, output, Watching(wait, timeout)))
 

@@ -19,10 +19,10 @@ from worker.embedded.child import ChildSpec, Forward
 from worker.embedded.errors import EmbeddedError
 from worker.embedded.home_lock import HomeLock
 from worker.embedded.keeper import GaveUp
+from worker.embedded.private_directory import make_home
 from worker.embedded.supervisor import Supervisor
 from worker.embedded.valkey import Valkey
 from worker.log import configure_logging
-from worker.private_directory import make_home
 from worker.runtime import Runtime
 from worker.settings import Settings
 from worker.settings_values import LogFormat

@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from sqlalchemy.exc import DBAPIError
@@ -52,11 +52,14 @@ def watch_batch(runtime: Runtime, batch_id: int, timeout: float | None, output: 
     batch: Batch | None = None
     try:
         with _showing(output) as show:
-            hint = _Hint(output)
+            hints = _Hints(output)
             for look in _looks(runtime.database, batch_id, timeout):
+                if look is None:
+                    hints.database_away()
+                    continue
                 batch = look.batch
                 show(look)
-                hint(look)
+                hints(look)
     except KeyboardInterrupt:
         output.note(f"Stopped watching; the work goes on. To watch again: coachsync batches wait {batch_id}")
         return ExitCode.INTERRUPTED
@@ -69,32 +72,48 @@ def watch_batch(runtime: Runtime, batch_id: int, timeout: float | None, output: 
     return ExitCode.SOME_FAILED if batch.failed or batch.cancelled else ExitCode.DONE
 
 
-def _looks(database: Database, batch_id: int, timeout: float | None) -> Iterator[Look]:
-    """Until the batch has ended or the time is over; a database that goes away meanwhile is waited for."""
-    started = moved_at = time.monotonic()
-    samples: list[Sample] = []
+def _looks(database: Database, batch_id: int, timeout: float | None) -> Iterator[Look | None]:
+    """Until the batch has ended or the time is over. None: the database, there before, is away and waited for."""
+    started = time.monotonic()
+    seen = _Seen(moved_at=started)
     pausing = threading.Event()
     while True:
         now = time.monotonic()
-        if batch := _read(database, batch_id, patient=bool(samples)):
-            if samples and ended(batch) != samples[-1].ended:
-                moved_at = now
-            samples = recent([*samples, Sample(now, ended(batch))])
-            yield Look(batch, now, pace(samples, batch.accepted - ended(batch)), moved_at)
+        try:
+            batch = _read(database, batch_id)
+        except DBAPIError as error:
+            if not (seen.samples and is_passing(error)):
+                raise
+            yield None
+        else:
+            if batch is None:
+                return
+            yield seen.look(batch, now)
+            if batch.completed_at:
+                return
         left = LOOK_EVERY if timeout is None else started + timeout - now
-        if not samples or left <= 0 or (batch and batch.completed_at):
+        if left <= 0:
             return
         pausing.wait(min(LOOK_EVERY, left))
 
 
-def _read(database: Database, batch_id: int, *, patient: bool) -> Batch | None:
-    try:
-        with database.read() as session:
-            return find_batch(session, batch_id)
-    except DBAPIError as error:
-        if not (patient and is_passing(error)):
-            raise
-        return None
+@dataclass(slots=True)
+class _Seen:
+    """What was seen of the batch lately."""
+
+    moved_at: float
+    samples: list[Sample] = field(default_factory=list)
+
+    def look(self, batch: Batch, now: float) -> Look:
+        if self.samples and ended(batch) != self.samples[-1].ended:
+            self.moved_at = now
+        self.samples = recent([*self.samples, Sample(now, ended(batch))])
+        return Look(batch, now, pace(self.samples, batch.accepted - ended(batch)), self.moved_at)
+
+
+def _read(database: Database, batch_id: int) -> Batch | None:
+    with database.read() as session:
+        return find_batch(session, batch_id)
 
 
 def _tell(batch: Batch, output: Output) -> None:
@@ -126,19 +145,24 @@ class _Lines:
             )
 
 
-class _Hint:
-    """Once, where nothing moves: what to do then."""
+class _Hints:
+    """What to know where nothing moves, each said once."""
 
     def __init__(self, output: Output) -> None:
         self._output = output
-        self._told = False
+        self._said: set[str] = set()
 
     def __call__(self, look: Look) -> None:
-        if not self._told and look.at - look.moved_at > QUIET_FOR:
-            self._told = True
-            self._output.note(
-                f"No job has ended for {QUIET_FOR:.0f} s: `coachsync status` says what stands in the way."
-            )
+        if look.at - look.moved_at > QUIET_FOR:
+            self._say(f"No job has ended for {QUIET_FOR:.0f} s: `coachsync status` says what stands in the way.")
+
+    def database_away(self) -> None:
+        self._say("The database cannot be reached just now; the watching goes on.")
+
+    def _say(self, sentence: str) -> None:
+        if sentence not in self._said:
+            self._said.add(sentence)
+            self._output.note(sentence)
 
 
 @contextmanager

@@ -39,10 +39,10 @@ def judge(situation: Situation) -> Verdict:
     troubles = [*_processes(situation), *_remotes(situation.remotes)]
     if troubles:
         return Verdict(well=False, words="; ".join(troubles))
-    workers = "1 worker" if situation.workers == 1 else f"{situation.workers} workers"
-    pauses = "".join(f"; {remote.name} is left alone for {in_words(remote.cooldown)}, as it asked"
-                     for remote in situation.remotes if remote.cooldown)  # fmt: skip
-    return Verdict(well=True, words=f"all well: {_count(len(situation.remotes))} ok, {workers}{pauses}")
+    named = [remote for remote in situation.remotes if remote.named]
+    words = f"all well: {_count(len(named), 'remote')} ok, {_count(situation.workers, 'worker')}"
+    pauses = [f"{one.name} is left alone for {in_words(one.cooldown)}, as it asked" for one in named if one.cooldown]
+    return Verdict(well=True, words="; ".join([words, *pauses]))
 
 
 def _processes(situation: Situation) -> Iterator[str]:
@@ -61,11 +61,11 @@ def _remotes(remotes: Sequence[RemoteState]) -> Iterator[str]:
     aside = {remote.name: remote.quarantined_since for remote in named if remote.quarantined_since}
     if aside:
         since = ", ".join(f"{name} since {format_instant(at.replace(microsecond=0))}" for name, at in aside.items())
-        yield f"{_count(len(named) - len(aside))} ok, {len(aside)} in quarantine: {since}"
+        yield f"{_count(len(named) - len(aside), 'remote')} ok, {len(aside)} in quarantine: {since}"
     for remote in remotes:
         if not remote.named and remote.waiting:
-            yield f"{remote.waiting:,} jobs wait for the remote {remote.name}, which the settings do not name"
+            yield f"{_count(remote.waiting, 'job')} {'waits' if remote.waiting == 1 else 'wait'} for the remote {remote.name}, which the settings do not name"
 
 
-def _count(remotes: int) -> str:
-    return "1 remote" if remotes == 1 else f"{remotes} remotes"
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

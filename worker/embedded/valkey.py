@@ -25,7 +25,7 @@ from worker.embedded.errors import NoBinary, NotReady
 from worker.embedded.guard import Guard
 from worker.embedded.home_lock import HomeLock
 from worker.embedded.parent_death import dying_with_us
-from worker.private_directory import make_home, make_private
+from worker.embedded.private_directory import make_home, make_private
 from worker.socket_path import socket_path
 
 GRACE = timedelta(seconds=10)
