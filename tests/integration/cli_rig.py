@@ -2,14 +2,19 @@
 
 import json
 import os
+import pty
+import select
 import subprocess
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pytest
 import typer
 from typer.testing import CliRunner
 
@@ -18,6 +23,9 @@ from worker.store.engine import Database
 
 _root = cache(build)  # registers its groups once
 
+on_both = pytest.mark.parametrize(
+    "store", ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)], indirect=True
+)
 NOBODY = "redis://127.0.0.1:1/0"
 
 
@@ -50,15 +58,63 @@ class Command:
     def json(self, *arguments: object, code: int = 0) -> Any:
         return self(*arguments, "--json", code=code).json
 
-    def started(self, *arguments: object) -> subprocess.Popen[str]:
-        """The installed command as a process of its own."""
-        return subprocess.Popen(  # noqa: S603 - our own command
+    @contextmanager
+    def on_a_terminal(self, *arguments: object) -> Iterator["Session"]:
+        """The command as a process of its own whose stderr is a terminal; ended with the block."""
+        ours, its = pty.openpty()
+        process = subprocess.Popen(  # noqa: S603 - our own command
             [sys.executable, "-m", "worker.cli", *map(str, arguments)],
-            env={**os.environ, **self.environ},  # noqa: TID251 - a child's environment
+            env={**os.environ, **self.environ, "TERM": "xterm", "COLUMNS": "120"},  # noqa: TID251 - a child's environment
+            stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=its,
             text=True,
         )
+        os.close(its)
+        with process:
+            try:
+                yield Session(process, ours)
+            finally:
+                process.kill()
+                os.close(ours)
+
+
+@dataclass(slots=True)
+class Session:
+    process: subprocess.Popen[str]
+    terminal: int
+    seen: str = ""
+
+    def wait_for(self, words: str, seconds: float = 30) -> None:
+        """Read the terminal until it has shown ``words``."""
+        deadline = time.monotonic() + seconds
+        while words not in self.seen:
+            assert time.monotonic() < deadline, f"{words!r} was not shown within {seconds} s: {self.seen!r}"
+            if select.select([self.terminal], [], [], 0.1)[0]:
+                self.seen += self._read()
+
+    def end(self, seconds: float = 30) -> Said:
+        """Wait for its end, reading what it still shows: a full terminal would hold it up."""
+        deadline = time.monotonic() + seconds
+        while self.process.poll() is None:
+            assert time.monotonic() < deadline, f"still running after {seconds} s: {self.seen!r}"
+            if select.select([self.terminal], [], [], 0.05)[0]:
+                self.seen += self._read()
+        self.seen += self._read()
+        assert self.process.stdout is not None
+        return Said(self.process.returncode, self.process.stdout.read(), self.seen)
+
+    def _read(self) -> str:
+        try:
+            return os.read(self.terminal, 65536).decode(errors="replace")
+        except OSError:  # how Linux says that nobody has the other side open any more
+            return ""
+
+
+def chosen_store(request: pytest.FixtureRequest) -> Database:
+    """SQLite, or what ``on_both`` says: most of what a command does is the same on both."""
+    database: Database = request.getfixturevalue(f"{getattr(request, 'param', 'sqlite')}_store")
+    return database
 
 
 def command_on(store: Database, home: Path, **settings: str) -> Command:

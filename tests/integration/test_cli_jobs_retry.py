@@ -8,7 +8,7 @@ import pytest
 
 from schemas.ids import format_job_id
 from schemas.jobs import JobState
-from tests.integration.cli_rig import Command, command_on
+from tests.integration.cli_rig import Command, chosen_store, command_on, on_both
 from tests.integration.store_rig import (
     applied,
     assert_adds_up,
@@ -34,6 +34,11 @@ REFUSED = Fail("INVALID_ARGUMENT", "the remote said no")
 
 
 @pytest.fixture
+def store(request: pytest.FixtureRequest) -> Database:
+    return chosen_store(request)
+
+
+@pytest.fixture
 def coachsync(store: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
     monkeypatch.chdir(tmp_path)
     return command_on(store, tmp_path)
@@ -47,6 +52,7 @@ def shown(*ids: int) -> list[str]:
     return [format_job_id(one) for one in ids]
 
 
+@on_both
 def test_a_retried_job_is_due_now_with_all_it_has_cost_forgotten_and_its_batch_is_open_again(
     store: Database, coachsync: Command
 ) -> None:
@@ -81,6 +87,7 @@ def test_a_retried_job_that_was_never_sent_does_not_read_first(store: Database, 
     assert job(store, one).read_first is False
 
 
+@on_both
 def test_a_job_whose_resource_has_a_newer_wish_since_stays_failed_and_names_it(
     store: Database, coachsync: Command
 ) -> None:
@@ -116,6 +123,7 @@ def test_only_failed_jobs_are_retried(store: Database, coachsync: Command, state
     assert states(store, [one]) == [state]
 
 
+@on_both
 def test_what_was_last_seen_is_what_a_retry_may_replace_so_that_a_change_that_was_reported_can_be_overruled(
     store: Database, coachsync: Command
 ) -> None:
@@ -144,6 +152,7 @@ def test_what_is_in_doubt_is_nothing_that_was_seen(store: Database, coachsync: C
     assert job(store, ours).baseline == 7
 
 
+@on_both
 def test_a_filter_retries_exactly_what_it_says_and_several_must_all_hold(store: Database, coachsync: Command) -> None:
     first = job_ids(store, wish(1), wish(2))
     second = job_ids(store, wish(3), wish(4))

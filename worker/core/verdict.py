@@ -64,7 +64,8 @@ def _remotes(remotes: Sequence[RemoteState]) -> Iterator[str]:
         yield f"{_count(len(named) - len(aside), 'remote')} ok, {len(aside)} in quarantine: {since}"
     for remote in remotes:
         if not remote.named and remote.waiting:
-            yield f"{_count(remote.waiting, 'job')} {'waits' if remote.waiting == 1 else 'wait'} for the remote {remote.name}, which the settings do not name"
+            waiting = "1 job waits" if remote.waiting == 1 else f"{remote.waiting:,} jobs wait"
+            yield f"{waiting} for the remote {remote.name}, which the settings do not name"
 
 
 def _count(number: int, noun: str) -> str:

@@ -1,0 +1,66 @@
+"""The state of the whole in one line: what needs a person comes first, and well is said only where all is."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from worker.core.verdict import RemoteState, Situation, judge
+
+SINCE = datetime(2026, 1, 31, 8, 0, 0, 5, tzinfo=UTC)
+NO_TIME = timedelta(0)
+
+
+def remote(
+    name: str = "default",
+    *,
+    named: bool = True,
+    waiting: int = 0,
+    aside: datetime | None = None,
+    cooldown: timedelta = NO_TIME,
+) -> RemoteState:
+    return RemoteState(name, named, waiting, aside, cooldown)
+
+
+def seen(*remotes: RemoteState, broker: bool = True, workers: int = 1, loops: int = 1) -> Situation:
+    return Situation(broker, workers, loops, remotes)
+
+
+NO_WORKER = "no worker seen: start one with `coachsync worker`"
+NO_LOOPS = "no loops seen: start them with `coachsync loops`"
+NO_BROKER = "the broker cannot be reached: nothing is sent until it is back, and nothing accepted is lost"
+ASIDE = remote(aside=SINCE)
+
+
+@pytest.mark.parametrize(
+    ("situation", "words"),
+    [
+        (seen(remote(), workers=2), "all well: 1 remote ok, 2 workers"),
+        (
+            seen(remote(), remote("emea", cooldown=timedelta(seconds=30))),
+            "all well: 2 remotes ok, 1 worker; emea is left alone for 30 s, as it asked",
+        ),
+        (seen(remote(), remote("gone", named=False)), "all well: 1 remote ok, 1 worker"),
+        (
+            seen(remote("a"), remote("b"), remote("c"), remote("d", aside=SINCE)),
+            "3 remotes ok, 1 in quarantine: d since 2026-01-31T08:00:00Z",
+        ),
+        (seen(remote(), workers=0), NO_WORKER),
+        (seen(remote(), loops=0), NO_LOOPS),
+        (seen(remote(), broker=False, workers=0), NO_BROKER),
+        (seen(), "no remote is configured: set COACHSYNC_API_URL"),
+        (
+            seen(remote(), remote("gone", named=False, waiting=1200)),
+            "1,200 jobs wait for the remote gone, which the settings do not name",
+        ),
+        (
+            seen(ASIDE, workers=0, loops=0),
+            f"{NO_WORKER}; {NO_LOOPS}; 0 remotes ok, 1 in quarantine: default since 2026-01-31T08:00:00Z",
+        ),
+    ],
+)
+def test_the_verdict_names_every_trouble_and_its_remedy_and_says_well_only_without_any(
+    situation: Situation, words: str
+) -> None:
+    verdict = judge(situation)
+    assert verdict.words == words
+    assert verdict.well == words.startswith("all well")
