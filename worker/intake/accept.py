@@ -7,7 +7,7 @@ is accepted, and the receipt is the same. Other content under the same key is a 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
 from threading import Event
 from typing import TypeVar
 
@@ -97,9 +97,11 @@ def accept(  # noqa: PLR0913 - the one way in takes all that a door may say
     ``on_page`` is told each page's fates after its commit. Raises ``KeyConflict``, or the database's error where it
     stays away; pages committed before then stay accepted, and the same call with the same key goes on from there.
     """
+    pages = _pages(rows)
+    first = next(pages, [])  # a source that cannot be read at all refuses here, before anything is written
     batch, found = _patiently(lambda: _open(database, new))
     door = _Door(database, batch, remote_for, forced=forced, found=found)
-    for page in _pages(rows):
+    for page in chain([first], pages) if first else ():
         on_page(door.take(page))
     return _patiently(door.close)
 
