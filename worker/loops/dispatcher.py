@@ -56,8 +56,11 @@ class Dispatcher:
             self.run_once()
 
     def _notice_loss(self) -> None:
-        if self.redis.set(CANARY, "alive", nx=True):
-            with self.database.write() as session:
+        """Within one transaction: who sees the canary publishes after this, and is not taken back by it."""
+        if self.redis.exists(CANARY):
+            return
+        with self.database.write() as session:
+            if self.redis.set(CANARY, "alive", nx=True):
                 unpublish_all(session)
 
     def _something_due(self) -> bool:
