@@ -7,7 +7,7 @@
 --       counted  hash: "<window>:<slot>" -> permits settled in that slot
 -- ARGV  the request as JSON (shared.py); the policy's constants travel in it as `rules`
 --
--- All times are whole milliseconds of this server's clock. Numbers of 13 digits survive cjson and `..` (14 digits).
+-- All times are whole milliseconds of this server's clock.
 
 local STATE, FLIGHT, COUNTED = KEYS[1], KEYS[2], KEYS[3]
 local request = cjson.decode(ARGV[1])
@@ -25,8 +25,16 @@ local function server_id()
   return type(info) == 'string' and string.match(info, 'run_id:(%x+)') or ''
 end
 
+-- `..` and tostring keep 14 digits and then write an exponent; a time in milliseconds has 13.
+local function digits(number)
+  return string.format('%.0f', number)
+end
+
 local now = server_clock()
 local server = server_id()
+for _, limit in ipairs(request.limits) do
+  limit.name = digits(limit.window)
+end
 
 -- Slots: a window remembers settlements in slots of window / SLOTS, each counted in the next slot.
 
@@ -39,7 +47,7 @@ local function leaves_at(window, slot)
 end
 
 local function field(window, slot)
-  return string.format('%.0f:%.0f', window.ms, slot)
+  return digits(window.ms) .. ':' .. digits(slot)
 end
 
 local function count(window, at, permits)
@@ -97,20 +105,19 @@ end
 -- from then, so that a whole window lies between the last old request and the first new one.
 local function warm_window(state, limit)
   local window = new_window(limit.window)
-  local name = string.format('%.0f', limit.window)
-  local permits = limit.window > rules.short_window and request.seed[name] or limit.limit
+  local permits = limit.window > rules.short_window and request.seed[limit.name] or limit.limit
   count(window, now + rules.use_within, permits)
   if permits >= limit.limit then
     state.cold_until = math.max(state.cold_until, leaves_at(window, window.newest))
   end
-  state.windows[name] = window
+  state.windows[limit.name] = window
 end
 
 local function new_state(forgotten)
   local cooldown = forgotten and math.min(forgotten.cooldown_until, now + rules.max_cooldown) or 0
   redis.call('DEL', FLIGHT, COUNTED)
   return {
-    server = server, epoch = string.format('%.0f', now), exchanges = 0, windows = {}, waiting = {}, cold_until = now,
+    server = server, epoch = digits(now), exchanges = 0, windows = {}, waiting = {}, cold_until = now,
     tokens = 0, tokens_at = math.max(now, cooldown), cooldown_until = cooldown,
     factor = 1, factor_at = now, cut_at = 0, answers = 0, throttled = 0, strain_at = now,
   }
@@ -119,7 +126,7 @@ end
 local function is_cold(state)
   if not state then return true end
   for _, limit in ipairs(request.limits) do
-    if not state.windows[string.format('%.0f', limit.window)] then return true end
+    if not state.windows[limit.name] then return true end
   end
   return false
 end
@@ -127,7 +134,7 @@ end
 -- A window that no policy names any more is forgotten one window later.
 local function drop_unnamed(state)
   for _, limit in ipairs(request.limits) do
-    state.windows[string.format('%.0f', limit.window)].named = now
+    state.windows[limit.name].named = now
   end
   for name, window in pairs(state.windows) do
     if window.named + window.ms + rules.forget_after < now then
@@ -183,10 +190,8 @@ local function recover(state)
 end
 
 local function cool_down(state, till)
-  if till > state.cooldown_until then
-    state.cooldown_until = till
-  end
-  state.tokens, state.tokens_at = 0, math.max(now, state.cooldown_until)
+  state.cooldown_until = math.max(state.cooldown_until, till)
+  state.tokens, state.tokens_at = 0, state.cooldown_until
 end
 
 local function cut(state, unhinted)
@@ -229,13 +234,14 @@ end
 
 -- Granting
 
--- When `missing` settled permits will have left the window.
+-- When `missing` settled permits will have left the window. Read a few slots at a time: a busy window answers at once.
 local function settled_leave_at(window, missing)
-  local fields = fields_between(window, window.out + 1, window.newest)
-  local counted = #fields > 0 and redis.call('HMGET', COUNTED, unpack(fields)) or {}
-  for i, permits in ipairs(counted) do
-    missing = missing - (permits or 0)
-    if missing <= 0 then return leaves_at(window, window.out + i) end
+  for first = window.out + 1, window.newest, 20 do
+    local fields = fields_between(window, first, math.min(first + 19, window.newest))
+    for i, permits in ipairs(redis.call('HMGET', COUNTED, unpack(fields))) do
+      missing = missing - (permits or 0)
+      if missing <= 0 then return leaves_at(window, first + i - 1) end
+    end
   end
   return now + window.ms
 end
@@ -248,7 +254,7 @@ local function under_way_leaves_at(window)
 end
 
 local function window_bound(state, limit, in_flight)
-  local window = state.windows[string.format('%.0f', limit.window)]
+  local window = state.windows[limit.name]
   local allowed = math.max(1, math.floor(limit.limit * state.factor))
   local room = allowed - window.used - in_flight
   local kept = request.lane == 'bulk' and math.floor(allowed * request.reserve) or 0
@@ -334,15 +340,15 @@ local function remember(state)
     longest = math.max(longest, window.ms)
   end
   state.at = now
-  redis.call('SET', STATE, cjson.encode(state), 'PX', string.format('%.0f', math.max(rules.state_ttl, 2 * longest)))
-  redis.call('PEXPIRE', FLIGHT, string.format('%.0f', math.max(rules.flight_ttl, 2 * request.lifetime)))
-  redis.call('PEXPIRE', COUNTED, string.format('%.0f', 2 * longest))
+  redis.call('SET', STATE, cjson.encode(state), 'PX', digits(math.max(rules.state_ttl, 2 * longest)))
+  redis.call('PEXPIRE', FLIGHT, digits(math.max(rules.flight_ttl, 2 * request.lifetime)))
+  redis.call('PEXPIRE', COUNTED, digits(2 * longest))
 end
 
 local function report(state, in_flight)
   local used = {}
   for _, limit in ipairs(request.limits) do
-    used[#used + 1] = state.windows[string.format('%.0f', limit.window)].used + in_flight
+    used[#used + 1] = state.windows[limit.name].used + in_flight
   end
   return {
     used = used, in_flight = in_flight, factor = state.factor, waiting = next(state.waiting) ~= nil,
@@ -361,7 +367,7 @@ for _, window in pairs(state.windows) do
   slide(window)
 end
 for _, limit in ipairs(request.limits) do
-  if not state.windows[string.format('%.0f', limit.window)] then warm_window(state, limit) end
+  if not state.windows[limit.name] then warm_window(state, limit) end
 end
 drop_unnamed(state)
 recover(state)
@@ -371,7 +377,7 @@ settle_all(state)
 
 local in_flight = redis.call('ZCARD', FLIGHT)
 state.exchanges = state.exchanges + 1
-local group = state.epoch .. '-' .. string.format('%.0f', state.exchanges)
+local group = state.epoch .. '-' .. digits(state.exchanges)
 local asker = request.asker or group
 local granted, why, retry_at = decide(state, in_flight)
 note_waiting(state, asker, granted, retry_at)

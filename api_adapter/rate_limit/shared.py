@@ -125,7 +125,7 @@ class SharedLimiter:
             in_flight=reply.get("in_flight", 0),
             max_in_flight=self.policy.max_in_flight,
             cooldown=timedelta(milliseconds=reply.get("cooldown", 0)),
-            rate_factor=reply.get("factor", 1.0),
+            rate_factor=float(reply.get("factor", 1)),
             waiting_interactive=reply.get("waiting", False),
         )
 

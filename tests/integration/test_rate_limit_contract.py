@@ -79,6 +79,18 @@ def test_asking_again_when_told_to_is_answered(bench: Bench) -> None:
     assert bench.ask(limiter, 1).permits
 
 
+def test_a_permit_under_way_may_be_told_late_and_is_asked_for_a_window_after_its_grant(bench: Bench) -> None:
+    limiter = warm(bench, policy((2, SECOND)))
+    (under_way,) = bench.ask(limiter, 1).permits
+    ended = bench.clock()
+    bench.advance(0.6)
+    (other,) = bench.ask(limiter, 1).permits
+    refused = bench.ask(limiter, 1, [Settled(other)])
+    assert (refused.why, refused.retry_in.total_seconds()) == (Why.WINDOW, pytest.approx(0.4, abs=0.01))
+    bench.advance(refused.retry_in.total_seconds() + 0.005)
+    assert bench.ask(limiter, 1, [Settled(under_way, ended=ended)]).permits
+
+
 def test_a_permit_counts_from_its_grant_until_a_window_after_its_settlement(bench: Bench) -> None:
     limiter = warm(bench, policy((4, SECOND)))
     (permit,) = bench.ask(limiter, 1).permits
