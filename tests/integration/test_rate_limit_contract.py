@@ -259,6 +259,16 @@ def test_one_throttled_answer_stops_everybody_until_retry_after_has_passed(bench
     assert len(bench.ask(other, 100, lane=Lane.INTERACTIVE).permits) == 1  # paced from zero, no burst
 
 
+def test_permits_given_back_during_a_cooldown_make_no_burst_after_it(bench: Bench) -> None:
+    limiter = warm(bench, policy((100, SECOND)))
+    first, *unused = bench.ask(limiter, 10).permits
+    bench.settle(limiter, Settled(first, throttled=True, retry_after=timedelta(seconds=5)))
+    bench.settle(limiter, *(Settled(permit, sent=False) for permit in unused))
+    bench.advance(5)
+    assert bench.ask(limiter, 10).why is Why.PACE
+    assert bench.usage(limiter).in_flight == 0
+
+
 def test_the_longest_cooldown_counts_and_none_is_longer_than_an_hour(bench: Bench) -> None:
     limiter = warm(bench, policy((100, SECOND)))
     one, two, three = bench.ask(limiter, 3).permits
