@@ -1,0 +1,27 @@
+"""How much goes to the broker at once, and in which portions."""
+
+import pytest
+
+from worker.core.chunks import LARGEST_CHUNK, LARGEST_WINDOW, SMALLEST_CHUNK, chunk_size, portions, window
+
+
+@pytest.mark.parametrize(
+    ("rate", "size", "out"),
+    [
+        (0.01, SMALLEST_CHUNK, 2 * SMALLEST_CHUNK),
+        (5, 10, 50),
+        (50, 100, 500),
+        (10_000, LARGEST_CHUNK, LARGEST_WINDOW),
+    ],
+)
+def test_a_chunk_is_what_may_be_sent_in_its_time_and_a_window_some_chunks(rate: float, size: int, out: int) -> None:
+    assert (chunk_size(rate), window(rate)) == (size, out)
+    assert window(rate) >= 2 * chunk_size(rate)
+
+
+@pytest.mark.parametrize(("count", "sizes"), [(0, []), (1, [1]), (10, [10]), (11, [10, 1]), (25, [10, 10, 5])])
+def test_portions_keep_all_ids_in_their_order(count: int, sizes: list[int]) -> None:
+    ids = list(range(count))
+    parts = portions(ids, 10)
+    assert [len(part) for part in parts] == sizes
+    assert [one for part in parts for one in part] == ids
