@@ -159,10 +159,11 @@ def _summarise(story: Story, ledger: dict[str, Any], output: Output) -> None:
     output.say("  The remote made trouble, and every target still got its newest wish:")
     for what, times in story.trouble:
         output.say(f"    {times} x {what}")
-    most, limit = ledger["most_in"]["1"], RATE.partition("/")[0]
+    most, limit = ledger["most_in"]["1"], int(RATE.partition("/")[0])
     output.say(
-        f"  {story.requests:,} requests in {seconds:.0f} s; the remote saw at most {most} in any second"
-        f" (limit {limit}), {ledger['cooldown_violations']} while it had asked for quiet"
+        f"  {story.requests:,} requests in {seconds:.0f} s are {story.requests / seconds / limit:.0%} of the limit, start"
+        f" and cooldown included; the remote saw at most {most} in any second ({limit} allowed),"
+        f" {ledger['cooldown_violations']} while it had asked for quiet"
     )
 
 
