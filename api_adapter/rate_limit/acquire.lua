@@ -1,6 +1,7 @@
 #!lua
 -- One exchange with one remote's limiter: settle what has ended, grant up to `want` permits. The twin in local.py is the
--- same walk in Python and explains it; the contract suite holds both together. Redis 7 or Valkey.
+-- same walk in Python and explains it; the contract suite holds both together. Redis 7 or Valkey. It is long because it is
+-- one atomic step.
 --
 -- KEYS  state    what is remembered, as JSON that a person can read
 --       flight   sorted set: permit -> when it counts as settled if nobody settles it

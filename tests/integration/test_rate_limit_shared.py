@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from typing import Any
@@ -153,6 +154,16 @@ def test_what_another_server_wrote_is_not_trusted_but_its_cooldown_is_kept(share
     assert shared_bench.usage(limiter).windows[0].used == 100
 
 
+def test_counts_of_a_memory_that_is_not_trusted_leave_nothing_behind(shared_bench: SharedBench) -> None:
+    limiter = warm(shared_bench)
+    permits = shared_bench.ask(limiter, 20).permits
+    shared_bench.settle(limiter, *(Settled(permit) for permit in permits))
+    shared_bench.server.set(STATE, json.dumps(_state(shared_bench) | {"server": "an older life"}))
+    shared_bench.settle(limiter)
+    shared_bench.advance(1.5)
+    assert shared_bench.usage(limiter).windows[0].used == 100
+
+
 def test_a_server_clock_that_steps_back_costs_a_cold_start_and_no_more(shared_bench: SharedBench) -> None:
     limiter = warm(shared_bench)
     shared_bench.settle(limiter)
@@ -240,7 +251,9 @@ def test_what_could_not_be_settled_is_told_with_the_next_exchange(
     limiter = warm(shared_bench)
     one, other = shared_bench.ask(limiter, 2).permits
     valkey_server.freeze()
+    asked_at = time.monotonic()
     assert shared_bench.ask(limiter, 0, [Settled(one), Settled(other)]).why is Why.AWAY
+    assert time.monotonic() - asked_at < 3  # permits that took longer would be void
     valkey_server.thaw()
     assert shared_bench.ask(limiter, 0) == Grant()
     assert shared_bench.usage(limiter).in_flight == 0
