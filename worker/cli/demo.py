@@ -160,9 +160,9 @@ def _summarise(story: Story, ledger: dict[str, Any], output: Output) -> None:
     for what, times in story.trouble:
         output.say(f"    {times} x {what}")
     most, limit = ledger["most_in"]["1"], int(RATE.partition("/")[0])
+    used = story.requests / seconds / limit
     output.say(
-        f"  {story.requests:,} requests in {seconds:.0f} s are {story.requests / seconds / limit:.0%} of the limit, start"
-        f" and cooldown included; the remote saw at most {most} in any second ({limit} allowed),"
+        f"  {story.requests:,} requests in {seconds:.0f} s are {used:.0%} of the limit, start and cooldown included; the remote saw at most {most} in any second ({limit} allowed),"
         f" {ledger['cooldown_violations']} while it had asked for quiet"
     )
 
