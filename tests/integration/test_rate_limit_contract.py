@@ -55,8 +55,8 @@ def in_use(usage: Usage) -> list[int]:
 
 def test_work_that_waits_uses_the_whole_limit_and_no_more(bench: Bench) -> None:
     limiter = warm(bench, policy((100, SECOND)))
-    drain(bench, limiter, 2)
-    assert 490 <= len(drain(bench, limiter, 5)) <= 500
+    drain(bench, limiter, 1)
+    assert 294 <= len(drain(bench, limiter, 3)) <= 300
 
 
 def test_the_longer_window_holds_when_the_shorter_has_room(bench: Bench) -> None:
@@ -86,7 +86,8 @@ def test_a_permit_under_way_may_be_told_late_and_is_asked_for_a_window_after_its
     bench.advance(0.6)
     (other,) = bench.ask(limiter, 1).permits
     refused = bench.ask(limiter, 1, [Settled(other)])
-    assert (refused.why, refused.retry_in.total_seconds()) == (Why.WINDOW, pytest.approx(0.4, abs=0.01))
+    assert refused.why is Why.WINDOW
+    assert refused.retry_in.total_seconds() == pytest.approx(0.4, abs=0.01)
     bench.advance(refused.retry_in.total_seconds() + 0.005)
     assert bench.ask(limiter, 1, [Settled(under_way, ended=ended)]).permits
 

@@ -16,7 +16,7 @@ from tests.services.valkey import ValkeyServer
 LIMIT, WINDOW = 100, timedelta(seconds=1)
 POLICY = Policy(parse_rate_limit(f"{LIMIT}/second"), 1000)
 COLD = 2.05
-BEFORE, AFTER = 3.0, 1.0  # seconds of work before the memory is lost, and once it is rebuilt
+BEFORE, AFTER = 2.5, 0.7  # seconds of work before the memory is lost, and once it is rebuilt
 
 
 async def _work_through_a_loss(server: ValkeyServer) -> tuple[list[float], float, float]:

@@ -147,7 +147,7 @@ class World:
                 assert held <= limit.limit, f"{held} requests can arrive within {limit} from {start}"
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(policies, steps)
 def test_no_sliding_window_is_ever_over_its_limit(policy: Policy, schedule: list[Step]) -> None:
     with closing(LocalBench()) as bench:
@@ -157,7 +157,7 @@ def test_no_sliding_window_is_ever_over_its_limit(policy: Policy, schedule: list
     world.assert_no_window_was_over()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(policies, steps)
 def test_the_script_decides_as_its_specification_does(
     valkey_server: ValkeyServer, policy: Policy, schedule: list[Step]
