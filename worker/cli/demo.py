@@ -162,7 +162,8 @@ def _summarise(story: Story, ledger: dict[str, Any], output: Output) -> None:
     most, limit = ledger["most_in"]["1"], int(RATE.partition("/")[0])
     used = story.requests / seconds / limit
     output.say(
-        f"  {story.requests:,} requests in {seconds:.0f} s are {used:.0%} of the limit, start and cooldown included; the remote saw at most {most} in any second ({limit} allowed),"
+        f"  {story.requests:,} requests in {seconds:.0f} s are {used:.0%} of the limit, start and cooldown included;"
+        f" the remote saw at most {most} in any second ({limit} allowed),"
         f" {ledger['cooldown_violations']} while it had asked for quiet"
     )
 
