@@ -27,7 +27,7 @@ from worker.store.records import Record, Worker
 
 MOST_AT_ONCE = 50
 LEAST_PATIENCE = timedelta(seconds=3)
-LEASE_SLACK = timedelta(seconds=15)
+LEASE_SLACK = timedelta(seconds=10)  # to write the records; a late one is repaired
 
 _log = get_logger(__name__)
 

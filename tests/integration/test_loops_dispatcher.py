@@ -14,13 +14,13 @@ from celery import Celery
 from sqlalchemy import update
 
 from schemas.lanes import Lane
-from tests.integration.store_rig import REMOTE, change, job, job_ids, lose_lease, take, wish
+from tests.integration.store_rig import REMOTE, change, job, job_ids, take, wish
 from tests.services.valkey import ValkeyServer
 from worker.app import TASK, make_app, queue_name
 from worker.core.chunks import LARGEST_WINDOW, chunk_size, window
+from worker.core.decisions import ALONE_AFTER
 from worker.loops.dispatcher import Dispatcher
 from worker.store import quarantine
-from worker.store.claims import rescue
 from worker.store.engine import Database
 from worker.store.tables import quarantines
 
@@ -139,13 +139,9 @@ def test_a_broker_that_has_lost_everything_is_noticed(
     assert ids(client) == jobs
 
 
-def test_who_has_lost_a_worker_travels_alone(store: Database, dispatcher: Dispatcher, client: redis.Redis) -> None:
+def test_who_has_lost_workers_travels_alone(store: Database, dispatcher: Dispatcher, client: redis.Redis) -> None:
     jobs = job_ids(store, *(wish(number) for number in range(4)))
-    take(store, *jobs[:2])
-    lose_lease(store, *jobs[:2])
-    with store.write() as session:
-        rescue(session)
-    change(store, jobs[:2], due_at=job(store, jobs[3]).due_at)
+    change(store, jobs[:2], crashes=ALONE_AFTER)
     dispatcher.run_once()
     assert sorted(message["job_ids"] for message in messages(client)) == [[jobs[0]], [jobs[1]], jobs[2:]]
 

@@ -26,7 +26,7 @@ from tests.integration.store_rig import (
     wish,
     write,
 )
-from worker.core.decisions import AMBIGUOUS_PAUSE, MOST_CRASHES, Retry
+from worker.core.decisions import ALONE_AFTER, AMBIGUOUS_PAUSE, MOST_CRASHES, Retry
 from worker.store.claims import rescue, something_expired
 from worker.store.engine import Database
 
@@ -92,9 +92,7 @@ def by_redelivery(store: Database, *ids: int) -> None:
 
 
 @pytest.mark.parametrize("come_back", [by_its_lease, by_redelivery])
-def test_jobs_of_a_holder_that_died_read_first_after_a_pause_and_travel_alone(
-    store: Database, come_back: Callable[..., None]
-) -> None:
+def test_jobs_of_a_holder_that_died_read_first_after_a_pause(store: Database, come_back: Callable[..., None]) -> None:
     settle(store, wish(1, 5), wish(2, 5))
     ids = job_ids(store, wish(1), wish(2))
     take(store, *ids, owner="m-1")
@@ -104,12 +102,17 @@ def test_jobs_of_a_holder_that_died_read_first_after_a_pause_and_travel_alone(
     assert all(row.due_at >= row.first_sent_at + AMBIGUOUS_PAUSE for row in rows if row.first_sent_at)
     assert take(store, ids[0]) == []
     let_time_pass(store)
-    assert take(store, *ids, owner="m-2") == []
-    alone = take_one(store, ids[0], owner="m-2")
-    assert (alone.read_first, alone.fence) == (True, 2)
+    assert [(one.read_first, one.fence) for one in take(store, *ids, owner="m-2")] == [(True, 2)] * 2
     target = known(store, 1)
     assert target
     assert target.uncertain
+
+
+def test_who_has_lost_two_workers_is_taken_only_alone(store: Database) -> None:
+    ids = job_ids(store, wish(1), wish(2))
+    change(store, ids, crashes=ALONE_AFTER)
+    assert take(store, *ids) == []
+    assert take_one(store, ids[0]).id == ids[0]
 
 
 def test_the_redelivery_of_another_message_takes_nobodys_lease(store: Database) -> None:

@@ -9,14 +9,12 @@ from tests.integration.store_rig import (
     job,
     job_ids,
     job_of,
-    let_time_pass,
-    lose_lease,
     take,
     take_one,
     wish,
     write,
 )
-from worker.store.claims import rescue
+from worker.core.decisions import ALONE_AFTER
 from worker.store.dispatching import (
     PUBLISHED_FOR,
     Due,
@@ -101,14 +99,11 @@ def test_a_job_that_was_given_back_goes_again_at_once(store: Database) -> None:
     assert due(store).together == [one]
 
 
-def test_a_job_that_lost_a_worker_travels_alone(store: Database) -> None:
-    lost, other = job_ids(store, wish(1), wish(2))
-    take(store, lost)
-    lose_lease(store, lost)
-    with store.write() as session:
-        rescue(session)
-    let_time_pass(store)
-    assert due(store) == Due(together=[other], alone=[lost])
+def test_a_job_that_lost_two_workers_travels_alone(store: Database) -> None:
+    lost, once, other = job_ids(store, wish(1), wish(2), wish(3))
+    change(store, [lost], crashes=ALONE_AFTER)
+    change(store, [once], crashes=ALONE_AFTER - 1)
+    assert due(store) == Due(together=[once, other], alone=[lost])
 
 
 def test_the_probe_is_the_job_that_has_cost_least_due_or_not(store: Database) -> None:

@@ -24,6 +24,7 @@ from worker.core.backoff import full_jitter
 MOST_FAILURES = 10
 MOST_FORBIDDEN = 3
 MOST_CRASHES = 5
+ALONE_AFTER = 2  # crashes: one is mostly a deploy or a machine that went, and took dozens of innocents along
 CHANGED_ELSEWHERE = "changed_elsewhere"  # the code of a job that gives way to somebody's later change
 INTERNAL_ERROR = 500
 FORBIDDEN = 403

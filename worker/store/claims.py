@@ -25,7 +25,7 @@ from sqlmodel import Session
 from schemas.ids import ROW_BITS
 from schemas.jobs import JobKind, JobState
 from worker.core.acceptance import KnownIdentity
-from worker.core.decisions import AMBIGUOUS_PAUSE, MOST_CRASHES
+from worker.core.decisions import ALONE_AFTER, AMBIGUOUS_PAUSE, MOST_CRASHES
 from worker.store import batches as batch_store
 from worker.store.acceptance import known_identities, lock_resources
 from worker.store.doubts import mark_uncertain, values_in_doubt
@@ -70,7 +70,7 @@ def claim(session: Session, ids: Sequence[int], lease: Lease) -> list[Claimed]:
     """Take the jobs that are free: pending, due, and no other job of the same resource is running.
 
     Jobs of our own lease were left running when the message's first consumer died: they are rescued at once. A job
-    that has lost a worker is taken only alone, so that a poison one cannot take its neighbours with it.
+    that has lost ``ALONE_AFTER`` workers is taken only alone, so that a poison one takes no neighbour to the end.
     """
     _rescue(session, _running(ids, lease.owner))
     rows = _claim_rows(session, ids, lease, database_now(session))
@@ -167,7 +167,7 @@ def _claim_rows(session: Session, ids: Sequence[int], lease: Lease, now: datetim
         .order_by(jobs.c.id)
     )
     if len(ids) > 1:
-        candidates = candidates.where(jobs.c.crashes == 0)
+        candidates = candidates.where(jobs.c.crashes < ALONE_AFTER)
     statement = (
         update(jobs)
         .where(jobs.c.id.in_(candidates.with_for_update(skip_locked=True)))

@@ -10,6 +10,7 @@ from sqlmodel import Session
 
 from schemas.jobs import JobState
 from schemas.lanes import Lane
+from worker.core.decisions import ALONE_AFTER
 from worker.store.engine import database_now
 from worker.store.tables import jobs
 
@@ -19,7 +20,7 @@ _BULK: Any = {"synchronize_session": False}
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """Rows marked as published: whole chunks' worth, and those that must travel alone since they lost a worker."""
+    """Rows marked as published: whole chunks' worth, and those that must travel alone: they have lost workers."""
 
     together: list[int]
     alone: list[int]
@@ -82,7 +83,8 @@ def _publish(session: Session, chosen: Select[tuple[int]], *, due_now: bool = Fa
     now = database_now(session)
     values: dict[str, Any] = {"published_until": now + PUBLISHED_FOR} | ({"due_at": now} if due_now else {})
     rows = _update_free(session, chosen, values)
-    return Due([row.id for row in rows if not row.crashes], [row.id for row in rows if row.crashes])
+    alone = [row.id for row in rows if row.crashes >= ALONE_AFTER]
+    return Due([row.id for row in rows if row.crashes < ALONE_AFTER], alone)
 
 
 def _update_free(session: Session, chosen: Select[tuple[int]], values: dict[str, Any]) -> list[Any]:
