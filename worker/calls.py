@@ -68,7 +68,7 @@ class Calls:
 
     async def _recalculate(self, wish: QuotaRecalculation) -> Decision:
         outcome = await self._send(lambda permit: self.means.client.retrieve_quota(permit, wish, self._key()))
-        return self._decide(outcome, write=False)
+        return self._decide(outcome)
 
     async def _update(self, wish: TargetUpdate) -> Decision:
         doubtful = self.job.read_first and not self.means.trusts_keys
@@ -84,7 +84,7 @@ class Calls:
             case Missing(message=message):
                 return Fail("not_found", message)
             case _:
-                return self._decide(outcome, write=False)
+                return self._decide(outcome)
 
     async def _resolve(self, wish: TargetUpdate, found: Target) -> Decision:
         job = self.job
@@ -106,14 +106,15 @@ class Calls:
 
     async def _write(self, write: TargetWrite) -> Decision:
         outcome = await self._send(lambda permit: self.means.client.update_target(permit, write, self._key()))
-        return self._decide(outcome, write=True)
+        return self._decide(outcome)
 
     def _key(self) -> str:
         return idempotency_key(format_job_id(self.job.id), salt=self.means.salt)
 
-    def _decide(self, outcome: Outcome[Any] | None, *, write: bool) -> Decision:
+    def _decide(self, outcome: Outcome[Any] | None) -> Decision:
         if outcome is None or isinstance(outcome, NotSent):
             return self._stopped()
+        write = self.job.kind is JobKind.TARGET_UPDATE
         return decide(outcome, Effort(self.job.failures, write=write), self.means.uniform)
 
     def _stopped(self) -> Decision:

@@ -37,6 +37,19 @@ def test_a_persons_change_after_our_try_is_reported_and_kept(store: Database) ->
     asyncio.run(scene())
 
 
+def test_a_look_that_fails_is_taken_again_and_leaves_no_doubt(store: Database) -> None:
+    async def scene() -> None:
+        async with rigged(store) as rig:
+            rig.script({"kind": "cut_after"}, {"kind": "status", "status": 500}, {"kind": "status", "status": 503})
+            (job,) = rig.accept(wish(1, 42.0))
+            for _ in range(4):
+                await rig.run_again(job)
+            assert rig.asked() == [WRITE, READ, READ, READ]
+            assert rig.job(job).result == "already_there"
+
+    asyncio.run(scene())
+
+
 def test_a_change_back_to_what_we_knew_is_no_obstacle(store: Database) -> None:
     """The value of before our try: our write did not arrive."""
 

@@ -87,6 +87,7 @@ EXHAUSTED = "gave up after 10 failures; the last: why"
             Effort(1, write=False),
             Fail("exhausted", "gave up after 2 failures; the last: why"),
         ),
+        (Unavailable(seen(500), None, "why"), Effort(1, write=True), Retry(timedelta(0), failure=True)),
         (Ambiguous(seen(502), "why"), FRESH, Retry(AMBIGUOUS_PAUSE, failure=True, read_first=True)),
         (Ambiguous(seen(None), "why"), WORN, Fail("exhausted", EXHAUSTED, doubtful=True)),
     ],

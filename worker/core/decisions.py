@@ -69,7 +69,7 @@ Decision = Succeed | Fail | Retry | GiveBack
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """What a job has cost so far, the present outcome not counted. ``write``: an update, not a read."""
+    """What a job has cost so far, the present outcome not counted. ``write``: the job is an update, not a question."""
 
     failures: int
     write: bool
@@ -118,7 +118,8 @@ def _unauthorized(outcome: Unauthorized, effort: Effort, uniform: Callable[[], f
 def _unavailable(
     outcome: Unavailable, effort: Effort, wait: timedelta | None, message: str, uniform: Callable[[], float]
 ) -> Decision:
-    at_most = 2 if outcome.exchange.status == INTERNAL_ERROR else MOST_FAILURES
+    asked_again_once = outcome.exchange.status == INTERNAL_ERROR and not effort.write  # a look before a write goes on
+    at_most = 2 if asked_again_once else MOST_FAILURES
     if effort.failures + 1 >= at_most:
         return Fail("exhausted", f"gave up after {effort.failures + 1} failures; the last: {message}")
     return Retry((wait or timedelta(0)) + full_jitter(effort.failures, uniform), failure=True)
