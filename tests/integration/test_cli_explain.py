@@ -187,7 +187,7 @@ def test_a_batch_s_story_adds_up_and_names_errors_rejections_slow_answers_and_a_
     ids = job_ids(store, wish(1), wish(2), None, wish(3))
     slow = Tried("update_target", datetime(2026, 1, 1, tzinfo=UTC), 2500.0, 200, "answered", None, "r")
     first, second = take(store, *ids[:2])
-    write(store, Record(first, applied(first).decision, (slow,)), tried(second, Fail("not_found", "gone")))
+    write(store, applied(first), Record(second, Fail("not_found", "gone"), (slow,)))
 
     story = coachsync.json("explain", 1)
 
@@ -195,12 +195,12 @@ def test_a_batch_s_story_adds_up_and_names_errors_rejections_slow_answers_and_a_
         "rows": 4, "accepted": 3, "rejected": 1, "succeeded": 1, "failed": 1, "open": 1,
     }  # fmt: skip
     assert [(error["errorCode"], error["example"]) for error in story["errors"]] == [("not_found", "1-2")]
-    assert [(one["job"], one["latencyMs"]) for one in story["slowest"]] == [("1-1", 2500), ("1-2", 3)]
+    assert [(one["job"], one["latencyMs"]) for one in story["slowest"]] == [("1-2", 2500), ("1-1", 3)]
     assert [one["line"] for one in story["rejections"]] == [4]
     assert (story["stillOpen"]["job"], story["waiting"]["job"]) == ("1-4", "1-4")
     told = coachsync("explain", 1).out
     assert "3 accepted = 1 succeeded + 1 failed + 0 superseded + 0 cancelled + 1 open" in told
-    assert "2.5 s: 1-1, attempt 1" in told
+    assert "2.5 s: 1-2, attempt 1" in told
 
 
 def test_a_batch_that_has_ended_has_nothing_open(store: Database, coachsync: Command) -> None:

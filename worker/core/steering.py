@@ -13,17 +13,14 @@ class Candidate:
     id: int
     state: JobState
     newest_job_id: int
-    active_job_id: int | None = None
 
 
 def why_not_retried(job: Candidate) -> str | None:
-    """None where a fresh try is right: it would send the newest accepted wish, which nothing else is about to send."""
+    """None where a fresh try is right: it would send the newest accepted wish."""
     if job.state is not JobState.FAILED:
         return f"{job.state}; only failed jobs are retried"
     if job.newest_job_id != job.id:
         return f"a newer wish was accepted since: {format_job_id(job.newest_job_id)}"
-    if job.active_job_id is not None:
-        return f"{format_job_id(job.active_job_id)}, for the same resource, is still under way"
     return None
 
 

@@ -20,7 +20,6 @@ from worker.store.engine import database_now
 from worker.store.tables import batches, jobs, resources, targets
 
 AT_ONCE = 500
-_ACTIVE = (JobState.PENDING, JobState.RUNNING)
 _BULK: Any = {"synchronize_session": False}
 
 
@@ -76,17 +75,15 @@ def _resources_of(session: Session, ids: Sequence[int]) -> Sequence[str]:
 
 
 def _candidates(session: Session, ids: Sequence[int], *, locked: bool = False) -> list[Candidate]:
-    """With the newest wish for their resource and what is under way for it; ``locked`` holds the rows to the end."""
-    active = jobs.alias("active")
-    under_way = select(active.c.id).where(active.c.resource == jobs.c.resource, active.c.state.in_(_ACTIVE))
+    """``locked`` holds the rows until the transaction ends."""
     query = (
-        select(jobs.c.id, jobs.c.state, resources.c.newest_job_id, under_way.limit(1).scalar_subquery())
+        select(jobs.c.id, jobs.c.state, resources.c.newest_job_id)
         .join(resources, resources.c.name == jobs.c.resource)
         .where(jobs.c.id.in_(ids))
         .order_by(jobs.c.id)
     )
     rows = session.execute(query.with_for_update(of=jobs) if locked else query)
-    return [Candidate(id_, JobState(state), newest, active_id) for id_, state, newest, active_id in rows]
+    return [Candidate(id_, JobState(state), newest) for id_, state, newest in rows]
 
 
 def _judge(candidates: Sequence[Candidate], why_not: Callable[[Candidate], str | None]) -> Steered:
