@@ -64,7 +64,7 @@ def test_a_lane_and_a_remote_have_windows_of_their_own(store: Database) -> None:
 
 
 def test_a_row_that_is_not_yet_due_stays(store: Database) -> None:
-    change(store, job_ids(store, wish(1)), due_at=NOW + MINUTE)
+    change(store, job_ids(store, wish(1)), due_at=NOW + 60 * MINUTE)
     assert not is_due(store)
     assert due(store) == Due([], [])
 
@@ -109,7 +109,7 @@ def test_a_job_that_lost_two_workers_travels_alone(store: Database) -> None:
 def test_the_probe_is_the_job_that_has_cost_least_due_or_not(store: Database) -> None:
     costly, cheap, cheap_too = job_ids(store, wish(1), wish(2), wish(3))
     change(store, [costly], failures=2, due_at=NOW - MINUTE)
-    change(store, [cheap, cheap_too], failures=1, due_at=NOW + MINUTE)
+    change(store, [cheap, cheap_too], failures=1, due_at=NOW + 60 * MINUTE)
     with store.write() as session:
         assert take_probe(session, "default") == Due([cheap], [])
         assert take_probe(session, "other") == Due([], [])
