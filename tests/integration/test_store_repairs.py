@@ -12,6 +12,7 @@ from tests.integration.store_rig import (
     assert_adds_up,
     batch,
     fates_of,
+    given_back,
     job,
     job_of,
     known,
@@ -62,13 +63,15 @@ def test_a_late_write_after_the_newest_wish_was_done_is_repaired_by_reading_firs
     write(store, applied(take_one(store, newer)))
     (made,) = wake_up(store, late)
     row = job(store, made)
-    assert (row.state, row.read_first, row.forced, row.baseline) == (JobState.PENDING, True, True, 10)
+    assert (row.state, row.read_first, row.forced, row.repairs) == (JobState.PENDING, True, True, late.id)
     assert (row.wish, row.version) == (job(store, newer).wish, job(store, newer).version)
     assert batch(store, row.batch_id).source == "repair"
     target = known(store, 1)
     assert target
     assert target.uncertain
-    write(store, applied(take_one(store, made)))
+    asserting = take_one(store, made)
+    assert (asserting.ours, asserting.known and asserting.known.target) == ((10,), 20)
+    write(store, applied(asserting))
     assert_adds_up(store)
 
 
@@ -97,8 +100,30 @@ def test_a_second_late_writer_is_repaired_as_well_though_the_first_repair_is_now
     (made,) = wake_up(store, first)
     write(store, applied(take_one(store, made)))
     (again,) = wake_up(store, second)
-    assert (job(store, again).wish, job(store, again).baseline) == (job(store, made).wish, 20)
-    assert_adds_up(store)
+    assert job(store, again).wish == job(store, made).wish
+    assert take_one(store, again).ours == (20,)
+
+
+def test_a_repair_behind_a_wish_that_was_never_sent_knows_what_was_there_before_it(store: Database) -> None:
+    settle(store, wish(1, 5))
+    late = overtaken(store, 10)
+    running = take_one(store, job_of(store, wish(1, 20)))
+    write(store, tried(running, Retry(timedelta(0), failure=True)))
+    running = take_one(store, running.id)
+    (made,) = wake_up(store, late)
+    write(store, given_back(running))
+    assert states(store, [running.id]) == [JobState.SUPERSEDED]
+    asserting = take_one(store, made)
+    assert (asserting.baseline, asserting.first_sent_at, asserting.ours) == (5, running.first_sent_at, (10,))
+
+
+def test_a_pending_wish_that_reads_first_knows_the_late_write_for_ours(store: Database) -> None:
+    late = overtaken(store, 10)
+    write(store, applied(take_one(store, late.id)))
+    pending = take_one(store, job_of(store, wish(1, 20)))
+    write(store, tried(pending, Retry(timedelta(0), failure=True, read_first=True)))
+    assert wake_up(store, late) == []
+    assert take_one(store, pending.id).ours == (10,)
 
 
 def test_a_wish_found_unchanged_just_before_the_late_write_was_known_is_asserted(store: Database) -> None:

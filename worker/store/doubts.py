@@ -2,8 +2,9 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
+from typing import Any
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import Select, and_, or_, select, update
 from sqlmodel import Session
 
 from schemas.jobs import JobKind, JobState, TargetUpdate
@@ -19,19 +20,33 @@ def mark_uncertain(session: Session, names: Iterable[str]) -> None:
 
 
 def values_in_doubt(session: Session, names: Iterable[str]) -> dict[str, tuple[float, ...]]:
-    """What jobs that ended in doubt may have left at each target since it was last known: their wish, or a late one.
+    """What we may have left at each target ourselves, for the running job that reads it first.
 
-    Found there by a newer wish that reads first, it is no person's change.
+    Jobs that ended in doubt since the target was last known may have left their wish, and what was there before it is
+    no later change; the late write that a repair makes good is there or was.
     """
     found: dict[str, set[float]] = defaultdict(set)
-    if some := sorted(set(names)):
-        query = (
-            select(jobs.c.resource, jobs.c.wish, jobs.c.baseline)
-            .join_from(jobs, targets, targets.c.name == jobs.c.resource, isouter=True)
-            .where(jobs.c.resource.in_(some), jobs.c.kind == JobKind.TARGET_UPDATE, jobs.c.read_first)
-            .where(jobs.c.state.in_(_ENDED_IN_DOUBT))
-            .where(or_(targets.c.name.is_(None), jobs.c.finished_at >= targets.c.known_at))
-        )
-        for row in session.execute(query):
-            found[row.resource] |= {TargetUpdate.model_validate_json(row.wish).target, row.baseline} - {None}
+    for row in session.execute(_in_doubt(sorted(set(names)))) if names else ():
+        if row.state != JobState.RUNNING:
+            found[row.resource] |= {_value(row.wish), row.baseline} - {None}
+        if row.late is not None:
+            found[row.resource].add(_value(row.late))
     return {name: tuple(sorted(values)) for name, values in found.items()}
+
+
+def _in_doubt(names: list[str]) -> Select[Any]:
+    late = jobs.alias("late")
+    ended = and_(
+        jobs.c.state.in_(_ENDED_IN_DOUBT), or_(targets.c.name.is_(None), jobs.c.finished_at >= targets.c.known_at)
+    )
+    return (
+        select(jobs.c.resource, jobs.c.state, jobs.c.wish, jobs.c.baseline, late.c.wish.label("late"))
+        .join_from(jobs, targets, targets.c.name == jobs.c.resource, isouter=True)
+        .join(late, late.c.id == jobs.c.repairs, isouter=True)
+        .where(jobs.c.resource.in_(names), jobs.c.kind == JobKind.TARGET_UPDATE, jobs.c.read_first)
+        .where(or_(ended, jobs.c.state == JobState.RUNNING))
+    )
+
+
+def _value(wish: str) -> float:
+    return TargetUpdate.model_validate_json(wish).target

@@ -88,7 +88,10 @@ class Resource(SQLModel, table=True):
 
 
 class Job(SQLModel, table=True):
-    """One wish and what became of it. ``wish`` is the producer's, as it was given (JSON, camelCase)."""
+    """One wish and what became of it. ``wish`` is the producer's, as it was given (JSON, camelCase).
+
+    ``repairs`` is the job whose late write this one makes good; it may assert the newest wish a second time.
+    """
 
     __tablename__ = "jobs"
     __table_args__ = (
@@ -128,6 +131,7 @@ class Job(SQLModel, table=True):
     error_code: str | None = None
     error: str | None = _words(nullable=True)
     superseded_by: int | None = _big(nullable=True)
+    repairs: int | None = _big(nullable=True)
     created_at: datetime = _instant(nullable=False)
     finished_at: datetime | None = _instant()
 

@@ -13,7 +13,7 @@ from sqlmodel import Session
 
 from api_adapter.outcomes import Operation
 from schemas.ids import format_job_id, job_id
-from schemas.jobs import JobState, TargetUpdate
+from schemas.jobs import JobState
 from schemas.lanes import Lane
 from worker.core.decisions import CHANGED_ELSEWHERE, Retry
 from worker.store import batches as batch_store
@@ -24,6 +24,8 @@ from worker.store.doubts import mark_uncertain
 from worker.store.engine import database_now
 from worker.store.records import Record
 from worker.store.tables import jobs, resources
+
+_BULK: Any = {"synchronize_session": False}
 
 
 def repair(session: Session, late: Sequence[Record]) -> list[int]:
@@ -47,8 +49,8 @@ def _assert_again(session: Session, late: Record, newest_id: int) -> int | None:
     again_at = database_now(session)
     if isinstance(late.decision, Retry) and late.decision.read_first:
         again_at += late.decision.after  # the late write may still be at work at the remote
-    pending = select(jobs.c.id).where(jobs.c.resource == resource, jobs.c.state == JobState.PENDING)
-    if session.execute(pending).first():
+    pending = update(jobs).where(jobs.c.resource == resource, jobs.c.state == JobState.PENDING)
+    if session.execute(pending.values(repairs=late.job.id).returning(jobs.c.id), execution_options=_BULK).all():
         let_go(session, [resource], not_before=again_at)
         return None  # it is still to be sent, after the late write
     newest = session.execute(select(jobs).where(jobs.c.id == newest_id)).one_or_none()
@@ -76,8 +78,10 @@ def _accept_repair(session: Session, late: Record, newest: Any, due_at: datetime
     label = f"{format_job_id(late.job.id)} may have written after losing its lease"
     batch = batch_store.open_batch(session, NewBatch("repair", Lane(newest.lane), label=label))
     repair_id = job_id(batch.id, 1)
-    again = ("kind", "remote", "lane", "resource", "wish", "version")
-    row = {name: newest._mapping[name] for name in again}  # noqa: SLF001 - SQLAlchemy's documented name
+    again = ["kind", "remote", "lane", "resource", "wish", "version"]
+    if newest.state == JobState.RUNNING:  # it may not have been sent yet: what was there before it is still no change
+        again += ["baseline", "first_sent_at"]
+    row = {"first_sent_at": now} | {name: newest._mapping[name] for name in again}  # noqa: SLF001 - SQLAlchemy's documented name
     row |= {
         "id": repair_id,
         "batch_id": batch.id,
@@ -86,8 +90,7 @@ def _accept_repair(session: Session, late: Record, newest: Any, due_at: datetime
         "state": JobState.PENDING,
         "due_at": due_at,
         "read_first": True,
-        "first_sent_at": now,
-        "baseline": TargetUpdate.model_validate_json(late.job.wish).target,
+        "repairs": late.job.id,
         "created_at": now,
     }
     session.execute(insert(jobs), row)

@@ -106,6 +106,7 @@ def upgrade() -> None:
         sa.Column("error_code", sa.String(), nullable=True),
         sa.Column("error", sa.Text(), nullable=True),
         sa.Column("superseded_by", sa.BigInteger(), autoincrement=False, nullable=True),
+        sa.Column("repairs", sa.BigInteger(), autoincrement=False, nullable=True),
         sa.Column("created_at", INSTANT, nullable=False),
         sa.Column("finished_at", INSTANT, nullable=True),
         sa.PrimaryKeyConstraint("id"),
