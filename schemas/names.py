@@ -80,7 +80,6 @@ TargetName = Annotated[str, AfterValidator(TARGET.check)]
 ScorecardTemplateName = Annotated[str, AfterValidator(SCORECARD_TEMPLATE.check)]
 ScorecardTemplateRevisionName = Annotated[str, AfterValidator(SCORECARD_TEMPLATE_REVISION.check)]
 UsecaseName = Annotated[str, AfterValidator(USECASE.check)]
-CoachingPlanName = Annotated[str, AfterValidator(COACHING_PLAN.check)]
 CoachingPlanNameOrEmpty = Annotated[str, AfterValidator(lambda name: name and COACHING_PLAN.check(name))]
 
 

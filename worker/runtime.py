@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
+from pathlib import Path
 from typing import TypeVar
 
 from celery import Celery
@@ -28,6 +29,7 @@ from worker.executor import Chunk, Executor, RemoteAccess, Summary
 from worker.loops.dispatcher import Dispatcher
 from worker.remote_access import open_remote
 from worker.settings import Settings
+from worker.settings_problems import SettingsError
 from worker.store.engine import Database
 from worker.store.history import installation_salt, most_sent_since
 
@@ -43,7 +45,7 @@ class Runtime:
 
     @cached_property
     def database(self) -> Database:
-        self.settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make_home(self.settings.home)
         return Database(self.settings.database_url.get_secret_value())
 
     @cached_property
@@ -64,6 +66,13 @@ class Runtime:
         for name in ("redis", "app", "database"):
             if part := self.__dict__.get(name):
                 part.close()
+
+
+def _make_home(home: Path) -> None:
+    try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError((f"COACHSYNC_HOME: {home} cannot be made ({error.strerror}); name another",)) from error
 
 
 def process_name() -> str:

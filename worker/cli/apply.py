@@ -1,24 +1,30 @@
 """From a file to accepted jobs: what ``targets apply`` and ``quotas recalculate`` share."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from schemas.ids import ROW_BITS
 from schemas.jobs import JobKind
+from schemas.lanes import Lane
+from schemas.names import customer_of
 from worker.cli.output import ExitCode, Output
 from worker.cli.watch import watch_batch
-from worker.core.acceptance import Fate
+from worker.clock import utc_now
+from worker.core.acceptance import LATEST_AS_OF, Fate
 from worker.intake.accept import Offered, Receipt, RowFate, Unreadable, accept
 from worker.intake.readers import BadRow, GoodRow, Row, Tally, first_pass, read_wishes
 from worker.intake.rejected_file import RejectedFile, rejected_path
 from worker.intake.row_errors import FieldError
-from worker.intake.source import Source, source_for, spool
+from worker.intake.source import FileRefused, Source, source_for, spool
+from worker.remotes import NoRemote
 from worker.runtime import Runtime
+from worker.settings import Settings, from_environment
 from worker.store.batches import NewBatch
 
 
@@ -37,32 +43,42 @@ class Asked:
         return source_for(self.file, sys.stdin.buffer)
 
 
+def new_batch(source: str, lane: Lane, label: str | None, key: str | None, output: Output) -> NewBatch:
+    try:
+        return NewBatch(source, lane, label, key)
+    except ValueError as error:
+        output.fail(f"--key: {error}")
+
+
 def check_file(asked: Asked, output: Output) -> ExitCode:
     """``--dry-run``: read everything, write nothing."""
+    settings = from_environment()
+    _require_remote(settings, output)
     with spool(asked.source) as source, _progress("reading", output):
-        tally = first_pass(source, asked.kind)
+        tally = first_pass(source, asked.kind, _at_the_door(settings))
     _show_tally(tally, output)
     output.say(f"{tally.rows - tally.bad:,} rows would be accepted, {tally.bad:,} rejected. Nothing was written.")
     if output.as_json:
-        output.json({"rows": tally.rows, "readable": tally.rows - tally.bad, "rejected": tally.bad})
+        output.json({"rows": tally.rows, "accepted": tally.rows - tally.bad, "rejected": tally.bad})
     return ExitCode.REFUSED if tally.bad and asked.strict else ExitCode.DONE
 
 
-def require_remote(runtime: Runtime, output: Output) -> None:
+def _require_remote(settings: Settings, output: Output) -> None:
     """Without any remote every row would be rejected for the same reason: say it once, and write nothing."""
-    if not runtime.settings.all_remotes:
+    if not settings.all_remotes:
         output.fail("there is no Coaching API to send to: set COACHSYNC_API_URL, or a [remotes.NAME] in coachsync.toml")
 
 
 def apply_file(asked: Asked, runtime: Runtime, output: Output) -> Receipt:
     """Accept the file's rows; rejected ones go to ``FILE.rejected.csv``. With ``strict`` one bad row refuses all."""
+    _require_remote(runtime.settings, output)
     given = asked.source
     rejected = RejectedFile(rejected_path(given, Path.cwd()))
     if not asked.strict:
         rejected.check_writable()
         return _accept(asked, read_wishes(given, asked.kind), rejected, runtime, output)
     with spool(given) as source:
-        tally = first_pass(source, asked.kind)
+        tally = first_pass(source, asked.kind, _at_the_door(runtime.settings))
         if tally.bad:
             _show_tally(tally, output)
             output.fail(f"{asked.file}: {tally.bad:,} of {tally.rows:,} rows are wrong; nothing was written (--strict)")
@@ -81,7 +97,8 @@ def conclude(receipt: Receipt, asked: Asked, runtime: Runtime, output: Output, w
     _show_receipt(receipt, asked, output)
     refused = ExitCode.SOME_FAILED if receipt.rejected else ExitCode.DONE
     if watching.wait:
-        return watch_batch(runtime, receipt.batch_id, watching.timeout, output) or refused
+        told = {"receipt": _receipt_record(receipt, asked)}
+        return watch_batch(runtime, receipt.batch_id, watching.timeout, output, beside=told) or refused
     if output.as_json:
         output.json(_receipt_record(receipt, asked))
     output.say(f"Watch it: coachsync batches wait {receipt.batch_id}")
@@ -117,31 +134,73 @@ def _receipt_record(receipt: Receipt, asked: Asked) -> dict[str, Any]:
     }
 
 
+def _at_the_door(settings: Settings) -> Callable[[Row], Row]:
+    """What is refused at acceptance and can be known without the database."""
+    latest = utc_now() + LATEST_AS_OF
+
+    def check(row: Row) -> Row:
+        if isinstance(row, BadRow):
+            return row
+        wish, remote = row.wish, settings.remote_for(customer_of(row.wish.resource))
+        if isinstance(remote, NoRemote):
+            return BadRow(row.row, row.line, (FieldError("name", remote.message, wish.resource),), "")
+        if wish.as_of and wish.as_of > latest:
+            return BadRow(row.row, row.line, (FieldError("asOf", "lies in the future", str(wish.as_of)),), "")
+        return row
+
+    return check
+
+
 def _accept(asked: Asked, rows: Iterator[Row], rejected: RejectedFile, runtime: Runtime, output: Output) -> Receipt:
     with rejected, _progress("accepting", output) as progress:
         task = progress.add_task("accepting", total=None)
-        door = _Door(rejected)
+        door = _Rows(rejected)
 
         def on_page(fates: list[RowFate]) -> None:
             progress.advance(task, len(fates))
-            door.note_refusals(fates)
+            door.note(fates)
 
-        return accept(
-            runtime.database,
-            map(door.offer, rows),
-            asked.new,
-            runtime.settings.remote_for,
-            forced=asked.forced,
-            on_page=on_page,
-        )
+        try:
+            return accept(
+                runtime.database,
+                map(door.offer, rows),
+                asked.new,
+                runtime.settings.remote_for,
+                forced=asked.forced,
+                on_page=on_page,
+            )
+        except (KeyboardInterrupt, FileRefused) as error:
+            if isinstance(error, FileRefused) and not door.accepted:
+                raise
+            stopped = error
+    runtime.dispatcher.nudge()
+    return _tell_stopped(stopped, door, asked, output)
 
 
-class _Door:
+def _tell_stopped(stopped: BaseException, door: "_Rows", asked: Asked, output: Output) -> NoReturn:
+    code = ExitCode.SOME_FAILED if isinstance(stopped, FileRefused) else ExitCode.INTERRUPTED
+    why = str(stopped) or "interrupted"
+    if not door.accepted:
+        output.fail(f"{why}; nothing was accepted", code)
+    output.fail(f"{why}; {door.accepted:,} rows were accepted{door.where} and will be sent; {_again(asked)}", code)
+
+
+def _again(asked: Asked) -> str:
+    return "the same command goes on with the rest" if asked.new.key else "with --key the same command could go on"
+
+
+class _Rows:
     """Turns rows of the file into offers, and writes down those that are refused, by the reader or at acceptance."""
 
     def __init__(self, rejected: RejectedFile) -> None:
+        self.accepted = 0
+        self._batch: int | None = None
         self._rejected = rejected
         self._written: set[int] = set()
+
+    @property
+    def where(self) -> str:
+        return f" as batch {self._batch}" if self._batch else ""
 
     def offer(self, row: Row) -> Offered | Unreadable:
         if isinstance(row, GoodRow):
@@ -152,9 +211,13 @@ class _Door:
         reasons = "; ".join(error.reason for error in row.errors)
         return Unreadable(row.row, row.line, fields, reasons, row.raw)
 
-    def note_refusals(self, fates: list[RowFate]) -> None:
+    def note(self, fates: list[RowFate]) -> None:
+        """A page is committed."""
         for fate in fates:
-            if fate.fate is Fate.REFUSED and fate.row not in self._written:
+            if fate.fate is not Fate.REFUSED:
+                self.accepted += 1
+                self._batch = self._batch or (fate.job_id or 0) >> ROW_BITS
+            elif fate.row not in self._written:
                 error = FieldError(fate.field or "", fate.reason or "", fate.value or "")
                 self._rejected.write(BadRow(fate.row, fate.line, (error,), ""))
         self._written.clear()

@@ -1,6 +1,5 @@
 """``coachsync demo``: the main job on a realistic sample, with faults, on this machine; it leaves nothing running."""
 
-import json
 import os
 import shutil
 import signal
@@ -10,11 +9,11 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.request import urlopen
 
+import httpx
 import typer
 from redis import RedisError
 from sqlalchemy.exc import SQLAlchemyError
@@ -55,11 +54,9 @@ def demo(
     home = _fresh(home.absolute(), output)
     environ = {name: value for name, value in os.environ.items() if not name.startswith("COACHSYNC_")}  # noqa: TID251 - the demo's own world, not the user's
     environ["COACHSYNC_HOME"] = str(home)
-    runtime = Runtime(load_settings(environ, cwd=home))
     output.say("Starting Valkey, a sandbox Coaching API with a few faults, two worker processes and the loops …")
-    with _running(home, environ, runtime, output):
+    with closing(Runtime(load_settings(environ, cwd=home))) as runtime, _running(home, environ, runtime, output):
         code = _play(home, runtime, output)
-    runtime.close()
     raise typer.Exit(code)
 
 
@@ -96,7 +93,11 @@ def _running(home: Path, environ: Mapping[str, str], runtime: Runtime, output: O
         yield
     finally:
         child.terminate()
-        child.wait(STOP_SECONDS)
+        try:
+            child.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            child.kill()  # its guard ends what it has started
+            child.wait()
 
 
 def _wait_ready(child: subprocess.Popen[bytes], runtime: Runtime, home: Path, output: Output) -> None:
@@ -112,7 +113,7 @@ def _ready(runtime: Runtime) -> bool:
     try:
         runtime.redis.ping()
         return schema.version(runtime.database) == schema.newest() and bool(_ledger(runtime))
-    except (RedisError, SQLAlchemyError, OSError):
+    except (RedisError, SQLAlchemyError, httpx.HTTPError):
         return False
 
 
@@ -121,12 +122,14 @@ def _play(home: Path, runtime: Runtime, output: Output) -> ExitCode:
     quotas = Asked(str(home / "quotas.jsonl"), JobKind.QUOTA_RECALCULATION, NewBatch("demo", Lane.INTERACTIVE))
     receipt = apply_file(quotas, runtime, output)
     runtime.dispatcher.nudge()
-    code = watch_batch(runtime, receipt.batch_id, PATIENCE, output)
+    if (code := watch_batch(runtime, receipt.batch_id, PATIENCE, output)) is ExitCode.INTERRUPTED:
+        return code
     output.say("\nA file of target updates for two customers, with duplicates, stale wishes and rows that are wrong:")
     targets = Asked(str(home / "targets.csv"), JobKind.TARGET_UPDATE, NewBatch("demo", Lane.BULK))
     batch = apply_file(targets, runtime, output).batch_id
     runtime.dispatcher.nudge()
-    code = watch_batch(runtime, batch, PATIENCE, output) or code
+    if (watched := watch_batch(runtime, batch, PATIENCE, output)) is ExitCode.INTERRUPTED:
+        return watched
     with runtime.database.read() as session:
         story = tell(session, batch)
     _summarise(story, _ledger(runtime), output)
@@ -134,13 +137,13 @@ def _play(home: Path, runtime: Runtime, output: Output) -> ExitCode:
     again = apply_file(targets, runtime, output)
     output.say(f"  {again.fates[Fate.UNCHANGED]:,} rows are unchanged: nothing is sent for them.")
     _point_deeper(story, home, output)
-    return code
+    return watched or code
 
 
 def _ledger(runtime: Runtime) -> dict[str, Any]:
-    with urlopen(f"{runtime.settings.api_url}/_sandbox/ledger?window=1", timeout=5) as answer:  # noqa: S310 - our own sandbox
-        ledger: dict[str, Any] = json.load(answer)
-        return ledger
+    answer = httpx.get(f"{runtime.settings.api_url}/_sandbox/ledger?window=1", timeout=5, trust_env=False)
+    ledger: dict[str, Any] = answer.raise_for_status().json()
+    return ledger
 
 
 def _summarise(story: Story, ledger: dict[str, Any], output: Output) -> None:
@@ -156,7 +159,8 @@ def _summarise(story: Story, ledger: dict[str, Any], output: Output) -> None:
     output.say(f"  {batch.rejected:,} rejected, each with its reason in targets.csv.rejected.csv, such as:")
     for line, field, reason in story.refused:
         output.say(f"    line {line}: {field or 'row'}: {reason}")
-    output.say("  The remote made trouble, and every target still got its newest wish:")
+    ended = batch.completed_at is not None and not batch.failed
+    output.say("  The remote made trouble" + (", and every target still got its newest wish:" if ended else ":"))
     for what, times in story.trouble:
         output.say(f"    {times} x {what}")
     most, limit = ledger["most_in"]["1"], int(RATE.partition("/")[0])

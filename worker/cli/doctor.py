@@ -4,11 +4,13 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
 import typer
+from kombu.exceptions import OperationalError as BrokerError
 from redis import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -22,6 +24,7 @@ from worker.cli.output import ExitCode, Output
 from worker.clock import utc_now
 from worker.remotes import Remote
 from worker.runtime import Runtime, WorkerRuntime
+from worker.settings_problems import SettingsError
 from worker.store import schema
 from worker.store.engine import database_now
 from worker.store.heartbeats import seen_within
@@ -57,13 +60,21 @@ def doctor(as_json: Json = False) -> None:
     It asks each remote for a target that does not exist: one read, which changes nothing.
     """
     output = Output(as_json)
-    runtime = Runtime(settings_module.from_environment())
-    findings = list(_examine(runtime))
-    runtime.close()
+    findings = _findings()
     rows = [{"what": f.what, "health": str(f.health), "found": f.found, "remedy": f.remedy} for f in findings]
     output.table(("what", "health", "found", "remedy"), rows, empty="nothing to examine")
     broken = any(finding.health is Health.BROKEN for finding in findings)
     raise typer.Exit(ExitCode.SOME_FAILED if broken else ExitCode.DONE)
+
+
+def _findings() -> list[Finding]:
+    try:
+        with closing(Runtime(settings_module.from_environment())) as runtime:
+            return list(_examine(runtime))
+    except SettingsError as error:
+        return [
+            Finding("settings", Health.BROKEN, problem, "see docs/reference/settings.md") for problem in error.problems
+        ]
 
 
 def _examine(runtime: Runtime) -> Iterator[Finding]:
@@ -117,7 +128,7 @@ def _broker(runtime: Runtime) -> Finding:
         info = runtime.redis.info()
         policy = runtime.redis.config_get("maxmemory-policy").get("maxmemory-policy", "noeviction")
         workers = len(runtime.app.control.ping(timeout=1.0) or [])
-    except (RedisError, OSError) as error:
+    except (RedisError, BrokerError, OSError) as error:
         embedded = runtime.settings.embedded_broker
         remedy = "start `coachsync up`" if embedded else "check COACHSYNC_BROKER_URL, and that the server runs"
         return Finding("broker", Health.BROKEN, str(error).splitlines()[0], remedy)

@@ -126,7 +126,7 @@ def retry(
         ids = meant(RETRY, jobs, chosen, runtime.database, output)
         code = steer(RETRY, ids, runtime.database, output, dry_run=dry_run)
         if not dry_run:
-            runtime.dispatcher.run_once()
+            runtime.dispatcher.nudge()
     raise typer.Exit(code)
 
 

@@ -10,14 +10,14 @@ from pydantic import ValidationError
 
 from schemas.jobs import JobKind, QuotaRecalculation
 from schemas.lanes import Lane
-from worker.cli.apply import Asked, Watching, apply_file, check_file, conclude, require_remote
-from worker.cli.options import DryRun, Json, open_runtime
+from schemas.names import customer_of
+from worker.cli.apply import Asked, Watching, apply_file, check_file, conclude, new_batch
+from worker.cli.options import DryRun, Json, Key, Label, Timeout, Wait, open_runtime
 from worker.cli.output import ExitCode, Output
 from worker.cli.quotas_read import list_quotas, quota_history
-from worker.cli.targets import Key, Label, Timeout, Wait, check_key
-from worker.core.acceptance import Fate
-from worker.intake.accept import Offered, Receipt, RowFate, accept
+from worker.intake.accept import Offered, Receipt, accept
 from worker.intake.row_errors import errors_of
+from worker.remotes import NoRemote
 from worker.runtime import Runtime
 from worker.store.batches import NewBatch
 
@@ -59,19 +59,17 @@ def recalculate(
     --usecase customers/acme/profiles/support/usecases/calls
     """
     output = Output(as_json)
-    check_key(key, output)
     given = {"--template": template, "--usecase": usecase, "--period-start": period_start, "--period-end": period_end}
     if file and (stray := [name for name, value in {**given, "--override": override}.items() if value]):
         output.fail(f"{', '.join(stray)}: a FILE says this row by row; give either one")
     if not file and not (template and usecase):
         output.fail("give --template and --usecase, or a FILE of recalculations")
-    new = NewBatch(f"file:{file}" if file else "command", lane, label, key)
+    new = new_batch(f"file:{file}" if file else "command", lane, label, key, output)
     asked = Asked(file or "", JobKind.QUOTA_RECALCULATION, new)
     wish = None if file else _wish(given, override, output)
     if dry_run:
         raise typer.Exit(_would_ask(wish, output) if wish else check_file(asked, output))
     runtime = open_runtime(output)
-    require_remote(runtime, output)
     receipt = apply_file(asked, runtime, output) if wish is None else _accept_one(wish, new, runtime, output)
     raise typer.Exit(conclude(receipt, asked, runtime, output, Watching(wait, timeout)))
 
@@ -120,8 +118,7 @@ def _would_ask(wish: QuotaRecalculation, output: Output) -> ExitCode:
 
 
 def _accept_one(wish: QuotaRecalculation, new: NewBatch, runtime: Runtime, output: Output) -> Receipt:
-    fates: list[RowFate] = []
-    receipt = accept(runtime.database, [Offered(1, 1, wish)], new, runtime.settings.remote_for, on_page=fates.extend)
-    if fates[0].fate is Fate.REFUSED:
-        output.fail(f"{fates[0].field}: {fates[0].reason}")
-    return receipt
+    remote = runtime.settings.remote_for(customer_of(wish.scorecard_template_name))
+    if isinstance(remote, NoRemote):
+        output.fail(f"--template: {remote.message}")
+    return accept(runtime.database, [Offered(1, 1, wish)], new, runtime.settings.remote_for)

@@ -6,22 +6,12 @@ import typer
 
 from schemas.jobs import JobKind
 from schemas.lanes import Lane
-from worker.cli.apply import Asked, Watching, apply_file, check_file, conclude, require_remote
-from worker.cli.options import DryRun, Json, open_runtime
+from worker.cli.apply import Asked, Watching, apply_file, check_file, conclude, new_batch
+from worker.cli.options import DryRun, File, Json, Key, Label, Timeout, Wait, open_runtime
 from worker.cli.output import Output
 from worker.cli.targets_read import list_targets, show_target
-from worker.store.batches import NewBatch
 
 app = typer.Typer(help="Targets: apply a file of updates, list and show what is known.", no_args_is_help=True)
-
-File = Annotated[str, typer.Argument(help="CSV, TSV or JSONL, also .gz; - is the standard input.", metavar="FILE")]
-Label = Annotated[str | None, typer.Option("--label", help="Words that tell this batch from others.")]
-Key = Annotated[
-    str | None,
-    typer.Option("--key", help="The same key with the same file again returns the first receipt.", metavar="K"),
-]
-Wait = Annotated[bool, typer.Option("--wait", help="Watch until the batch has ended.")]
-Timeout = Annotated[float | None, typer.Option("--timeout", min=0, help="With --wait: seconds after which to stop.")]
 
 
 def register(root: typer.Typer) -> None:
@@ -34,7 +24,7 @@ def register(root: typer.Typer) -> None:
 def apply(
     file: File,
     dry_run: DryRun = False,
-    strict: Annotated[bool, typer.Option("--strict", help="One wrong row refuses the whole file.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="One row wrong in itself refuses the whole file.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Send also what the remote is known to have.")] = False,
     label: Label = None,
     lane: Annotated[Lane, typer.Option("--lane", help="interactive goes ahead of bulk.")] = Lane.BULK,
@@ -52,17 +42,9 @@ def apply(
     Example: coachsync targets apply targets.csv --wait
     """
     output = Output(as_json)
-    check_key(key, output)
-    asked = Asked(file, JobKind.TARGET_UPDATE, NewBatch(f"file:{file}", lane, label, key), strict, force)
+    asked = Asked(file, JobKind.TARGET_UPDATE, new_batch(f"file:{file}", lane, label, key, output), strict, force)
     if dry_run:
         raise typer.Exit(check_file(asked, output))
     runtime = open_runtime(output)
-    require_remote(runtime, output)
     receipt = apply_file(asked, runtime, output)
     raise typer.Exit(conclude(receipt, asked, runtime, output, Watching(wait, timeout)))
-
-
-def check_key(key: str | None, output: Output) -> None:
-    longest = 255
-    if key is not None and not (key.isascii() and key.isprintable() and " " not in key and 0 < len(key) <= longest):
-        output.fail(f"--key: {key[:40]!r} must be 1 to {longest} printable ASCII characters, without spaces")

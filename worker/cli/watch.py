@@ -2,9 +2,10 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from sqlalchemy.exc import DBAPIError
@@ -44,9 +45,17 @@ class Look:
         return f"{self.pace.per_second:,.1f}/s, {left}"
 
 
-def watch_batch(runtime: Runtime, batch_id: int, timeout: float | None, output: Output) -> ExitCode:
+def watch_batch(
+    runtime: Runtime,
+    batch_id: int,
+    timeout: float | None,
+    output: Output,
+    *,
+    beside: Mapping[str, object] = MappingProxyType({}),
+) -> ExitCode:
     """Show a batch's progress on stderr until it has ended, then what came of it on stdout.
 
+    As JSON that is one object, with what is to stand ``beside`` the batch's own fields.
     1 where a job failed or was cancelled, 4 after ``timeout`` seconds, 130 on Ctrl-C.
     """
     batch: Batch | None = None
@@ -65,7 +74,7 @@ def watch_batch(runtime: Runtime, batch_id: int, timeout: float | None, output: 
         return ExitCode.INTERRUPTED
     if batch is None:
         output.fail(f"BATCH: there is no batch {batch_id} (coachsync batches list)")
-    _tell(batch, output)
+    _tell(batch, output, beside)
     if batch.completed_at is None:
         output.note(f"Not ended in time; the work goes on. To watch again: coachsync batches wait {batch_id}")
         return ExitCode.TIMED_OUT
@@ -116,10 +125,10 @@ def _read(database: Database, batch_id: int) -> Batch | None:
         return find_batch(session, batch_id)
 
 
-def _tell(batch: Batch, output: Output) -> None:
+def _tell(batch: Batch, output: Output, beside: Mapping[str, object]) -> None:
     record = batch_record(batch, utc_now())
     if output.as_json:
-        output.json(record)
+        output.json({**record, **beside})
         return
     output.say(f"Batch {batch.id}: {batch_state_words(batch, utc_now())}; {record['perSecond']:,}/s")
     for line in counted_words(batch):

@@ -81,11 +81,14 @@ def read_wishes(source: Source, kind: JobKind, unchanged_since: Fingerprint | No
         raise FileRefused(f"{source.name}: holds no rows")
 
 
-def first_pass(source: FileSource, kind: JobKind) -> Tally:
-    """Reads everything and changes nothing, so that a caller can refuse the whole file for one bad row."""
+def first_pass(source: FileSource, kind: JobKind, check: Callable[[Row], Row] = lambda row: row) -> Tally:
+    """Reads everything and changes nothing, so that a caller can refuse the whole file for one bad row.
+
+    ``check`` may turn a good row into a bad one, by what the caller knows beside the file.
+    """
     seen = fingerprint(source)
     rows, bad, first_errors = 0, 0, list[BadRow]()
-    for row in read_wishes(source, kind, seen):
+    for row in map(check, read_wishes(source, kind, seen)):
         rows += 1
         if isinstance(row, BadRow):
             bad += 1

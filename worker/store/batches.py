@@ -1,5 +1,6 @@
 """Batches: opened, counted, sealed, completed."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,16 +14,22 @@ from worker.store.engine import database_now
 from worker.store.models import Batch
 from worker.store.tables import batches
 
-COUNTERS = ("rows", "accepted", "rejected", "succeeded", "unchanged", "failed", "superseded", "cancelled")
+_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 ABANDONED_AFTER = timedelta(minutes=15)
 
 
 @dataclass(frozen=True, slots=True)
 class NewBatch:
+    """Raises ``ValueError`` for a key that cannot be one."""
+
     source: str
     lane: Lane
     label: str | None = None
     key: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.key is not None and not _KEY.fullmatch(self.key):
+            raise ValueError(f"the key {self.key[:40]!r} must be 1 to 255 printable ASCII characters, without spaces")
 
 
 def find(session: Session, key: str | None) -> Batch | None:

@@ -48,7 +48,7 @@ class PlainText(TypeDecorator[str]):
 
 
 class Database:
-    """Transactions on one database. Threads may share it; processes that fork call ``forget()`` in the child."""
+    """Transactions on one database. Threads may share it, a forked child must not."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -68,10 +68,6 @@ class Database:
     def read(self) -> Iterator[Session]:
         with Session(self.engine, expire_on_commit=False) as session:
             yield session
-
-    def forget(self) -> None:
-        """Drop the connections a parent process opened, without closing them under it."""
-        self.engine.dispose(close=False)
 
     def close(self) -> None:
         self.engine.dispose()
