@@ -1,0 +1,81 @@
+"""The plugin's fixtures over our processes. ``celery_setup`` stays the plugin's own.
+
+An installation is started once a module, since each of its processes imports for a second; what a test has ended is
+started again before the next.
+"""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pytest_celery import CeleryTestBroker, CeleryWorkerCluster
+from sqlalchemy import URL, NullPool, create_engine, text
+
+from tests.acceptance.installation import Config, Installation
+from tests.acceptance.nodes import Setup, WorkerNode
+from tests.services.valkey import ValkeyServer
+
+
+@pytest.fixture(scope="module")
+def own_valkey() -> Iterator[ValkeyServer]:
+    with tempfile.TemporaryDirectory(prefix="coachsync-valkey-") as folder:
+        server = ValkeyServer(Path(folder))
+        yield server
+        server.stop()
+
+
+@pytest.fixture(scope="module")
+def installed(own_valkey: ValkeyServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    """On SQLite, with a rate of 200/second, two workers of two children each, and loops."""
+    folder = tmp_path_factory.mktemp("installation")
+    installation = Installation(Config(f"sqlite:///{folder / 'coachsync.db'}"), folder, own_valkey)
+    installation.start_all()
+    yield installation
+    installation.close()
+
+
+@pytest.fixture
+def installation(installed: Installation) -> Installation:
+    """All of it running, the remote as on its first day."""
+    installed.revive()
+    installed.remote.reset()
+    return installed
+
+
+@pytest.fixture
+def celery_broker(installation: Installation) -> CeleryTestBroker:
+    return CeleryTestBroker(installation.broker)
+
+
+@pytest.fixture
+def celery_backend_cluster() -> None:
+    """There is no result backend: what became of a job is in its row."""
+
+
+@pytest.fixture
+def celery_worker(installation: Installation) -> WorkerNode:
+    return WorkerNode(installation.started["worker-1"], app=None)
+
+
+@pytest.fixture
+def celery_worker_cluster(celery_worker: WorkerNode, installation: Installation) -> CeleryWorkerCluster:
+    return CeleryWorkerCluster(celery_worker, WorkerNode(installation.started["worker-2"], app=None))
+
+
+@pytest.fixture
+def celery_setup_cls() -> type[Setup]:
+    return Setup
+
+
+@pytest.fixture(scope="module")
+def own_postgres_url(_maintenance_url: URL) -> Iterator[str]:
+    """SQLAlchemy's url of an empty database of this module's own."""
+    name = f"coachsync_{os.getpid()}_acceptance"
+    server = create_engine(_maintenance_url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    with server.connect() as connection:
+        connection.execute(text(f'CREATE DATABASE "{name}"'))
+    yield _maintenance_url.set(database=name).render_as_string(hide_password=False)
+    with server.connect() as connection:
+        connection.execute(text(f'DROP DATABASE "{name}" WITH (FORCE)'))

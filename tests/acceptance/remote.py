@@ -1,0 +1,101 @@
+"""The remote of an acceptance test: a ``coachsync sandbox`` process, seen through its operator's door."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+FAULT_FREE: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One request as the remote saw it; ``at`` is its monotonic clock, ``status`` None where the line was cut."""
+
+    at: float
+    operation: str | None
+    name: str
+    status: int | None
+    fault: str
+    in_cooldown: bool
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """One write that happened: which value, under which job's key."""
+
+    name: str
+    value: float
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """The sandbox's ledger, its state, and its levers."""
+
+    http: httpx.Client
+
+    def arrivals(self) -> list[Arrival]:
+        return [
+            Arrival(
+                at=one["at"],
+                operation=one["operation"],
+                name=one["name"],
+                status=one["status"],
+                fault=one["fault"],
+                in_cooldown=one["in_cooldown"],
+                key=one["idempotency_key"],
+            )
+            for one in self._ask("GET", "requests")["requests"]
+        ]
+
+    def effects(self) -> list[Effect]:
+        return [
+            Effect(one["name"], one["new"]["target"], one["idempotency_key"])
+            for one in self._ask("GET", "effects")["effects"]
+        ]
+
+    def most_in(self, seconds: float) -> int:
+        """The most requests in any sliding window of this length."""
+        most: int = self._ask("GET", "ledger", params={"window": str(seconds)})["most_in"][str(seconds)]
+        return most
+
+    def value_of(self, name: str) -> float:
+        """Read without the fleet's permit: this request is the test's own, and counted in the ledger."""
+        answer = self.http.get(f"/v1/{name}")
+        assert answer.status_code == 200, answer.text
+        value: float = answer.json()["target"]["target"]
+        return value
+
+    def values(self) -> dict[str, float]:
+        """What each target that was ever written holds now."""
+        return {effect.name: effect.value for effect in self.effects()}
+
+    def effects_by_key(self) -> Counter[str]:
+        return Counter(effect.key for effect in self.effects())
+
+    def write_as_a_person(self, name: str, identity: Mapping[str, str], value: float) -> None:
+        query = {f"target.{field}": text for field, text in identity.items()} | {"target.target": str(value)}
+        assert self.http.patch(f"/v1/{name}", params=query).status_code == 200
+
+    def script(self, faults: Sequence[Mapping[str, Any]]) -> None:
+        self._ask("POST", "faults", json=list(faults))
+
+    def limit(self, rate: str) -> None:
+        self._ask("POST", "limit", json={"rate_limit": rate})
+
+    def settings(self, **settings: Any) -> None:
+        self._ask("PUT", "settings", json=settings)
+
+    def reset(self) -> None:
+        """Empty ledger, sample world, no faults, no limit, everybody let in."""
+        self._ask("POST", "reset")
+
+    def _ask(self, method: str, noun: str, **options: Any) -> dict[str, Any]:
+        answer = self.http.request(method, f"/_sandbox/{noun}", **options)
+        assert answer.status_code == 200, answer.text
+        told: dict[str, Any] = answer.json()
+        return told

@@ -1,0 +1,138 @@
+"""The whole job under fire, on both databases: a big file with duplicates, older wishes and wrong rows; a remote that
+errs in every way; a worker killed and the broker wiped half way.
+
+The short version runs with the suite, both databases side by side; the whole one where COACHSYNC_TEST_ROWS says how
+many rows (`make chaos`).
+"""
+
+import os
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from schemas.jobs import JobState
+from tests.acceptance.installation import Config, Installation
+from tests.acceptance.night import KINDS, Plan, Story, live_through
+from tests.services.valkey import ValkeyServer
+
+ROWS = os.environ.get("COACHSYNC_TEST_ROWS")  # noqa: TID251 - tells the tests, not the code, how much to do
+SHORT = Plan(rows=1_200, rate=100, use=0.9)  # two nights on one machine, over few seconds
+WHOLE = Plan(rows=int(ROWS or 0), rate=200, use=0.95)
+ENGINES = ("sqlite", "postgres")
+Stories = dict[str, Story]
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(SHORT, id="short"),
+        pytest.param(
+            WHOLE,
+            id="whole",
+            marks=[
+                pytest.mark.slow,
+                pytest.mark.skipif(not ROWS, reason="COACHSYNC_TEST_ROWS: make chaos"),
+            ],
+        ),
+    ],
+)
+def stories(request: pytest.FixtureRequest, own_postgres_url: str) -> Iterator[Stories]:
+    """The same night on each database; a whole night has the machine to itself."""
+    plan: Plan = request.param
+    with ExitStack() as stack:
+        sites = [stack.enter_context(_site(url)) for url in (None, own_postgres_url)]
+        side_by_side = len(ENGINES) if plan is SHORT else 1
+        with ThreadPoolExecutor(side_by_side) as threads:
+            yield dict(zip(ENGINES, threads.map(lambda site: _night(plan, site), sites), strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where an installation is to be."""
+
+    folder: Path
+    valkey: ValkeyServer
+    database_url: str
+
+
+@contextmanager
+def _site(database_url: str | None) -> Iterator[Site]:
+    with tempfile.TemporaryDirectory(prefix="coachsync-night-") as name:
+        folder = Path(name)
+        valkey = ValkeyServer(folder)
+        yield Site(folder, valkey, database_url or f"sqlite:///{folder / 'coachsync.db'}")
+        valkey.stop()
+
+
+def _night(plan: Plan, site: Site) -> Story:
+    config = Config(site.database_url, rate_limit=f"{plan.rate}/second")
+    with closing(Installation(config, site.folder, site.valkey)) as installation:
+        installation.start_all()
+        return live_through(installation, plan)
+
+
+@pytest.fixture(params=ENGINES)
+def story(request: pytest.FixtureRequest, stories: Stories) -> Story:
+    return stories[request.param]
+
+
+def test_every_row_is_accounted_for(story: Story) -> None:
+    night, correction = story.batches
+    for batch, file in zip(story.batches, story.files, strict=True):
+        assert batch.rows == len(file.rows) == batch.accepted + batch.rejected
+        assert batch.rejected == file.invalid
+        assert batch.accepted == batch.succeeded + batch.failed + batch.superseded + batch.cancelled
+        assert batch.completed_at
+    counted = {state: getattr(night, state) + getattr(correction, state) for state in JobState if state.final}
+    assert {state: count for state, count in counted.items() if count} == story.states
+
+
+def test_no_job_gives_up(story: Story) -> None:
+    """Two faults in a hundred are no reason."""
+    assert story.states.get(JobState.FAILED, 0) == 0
+
+
+def test_each_target_ends_at_its_newest_wish(story: Story) -> None:
+    written = {effect.name: effect.value for effect in story.effects}
+    assert written == story.wanted
+
+
+def test_no_wish_has_a_second_effect(story: Story) -> None:
+    assert all(effect.key for effect in story.effects)
+    twice = {key: count for key, count in Counter(effect.key for effect in story.effects).items() if count > 1}
+    assert not twice
+
+
+def test_an_older_wish_never_comes_after_a_newer_one(story: Story) -> None:
+    """Not even for a moment: each target's values come in the order of their wishes."""
+    for name, values in story.values_by_target().items():
+        order = story.wishes_for(name)
+        places = [order.index(value) for value in values]
+        assert places == sorted(places), f"{name}: {values} of {order}"
+
+
+def test_the_limit_is_kept_in_every_second(story: Story) -> None:
+    assert story.most_in_a_second <= story.plan.rate
+    assert not [one for one in story.arrivals if one.status == 429 and not one.fault], "the remote says so too"
+
+
+def test_the_limit_is_used_while_work_waits(story: Story, capsys: pytest.CaptureFixture[str]) -> None:
+    with capsys.disabled():
+        print(f"\n  {story.figures}")  # noqa: T201 - what the closing note quotes
+    assert story.use.seconds > 3
+    assert story.use.share >= story.plan.use
+
+
+def test_nobody_sends_in_a_cooldown(story: Story) -> None:
+    assert not [one for one in story.arrivals if one.in_cooldown]
+
+
+def test_every_kind_of_fault_has_struck(story: Story) -> None:
+    struck = {one.fault for one in story.arrivals if one.fault}
+    assert struck == {fault["kind"] for fault in KINDS}
