@@ -37,6 +37,7 @@ def job_record(job: Job) -> Fields:
         "errorCode": job.error_code,
         "error": job.error,
         "supersededBy": _job(job.superseded_by),
+        "repairs": _job(job.repairs),
     }
 
 

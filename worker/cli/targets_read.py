@@ -100,7 +100,7 @@ def _differences(known: KnownIdentity | None, wish: Job | None) -> tuple[str, ..
     differing = [*identity_differences(wished, known)]
     if not same_float32(wished.target, known.target):
         differing.append("target")
-    if wished.qa_score is not None and (known.qa_score is None or not same_float32(wished.qa_score, known.qa_score)):
+    if wished.qa_score is not None and not same_float32(wished.qa_score, known.qa_score or 0.0):
         differing.append("qaScore")
     return tuple(differing)
 

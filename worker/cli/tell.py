@@ -90,6 +90,8 @@ def _asked(story: JobStory) -> Iterator[str]:
 
 
 def _order(story: JobStory) -> Iterator[str]:
+    if story.job.repairs:
+        yield f"sees to it that a late write of {format_job_id(story.job.repairs)} does not stay"
     if story.superseded:
         names = ", ".join(format_job_id(job.id) for job in story.supersedes)
         more = (
