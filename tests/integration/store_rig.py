@@ -145,6 +145,16 @@ def job(store: Database, id_: int) -> Job:
         return session.get_one(Job, id_)
 
 
+def all_jobs(store: Database) -> dict[int, Job]:
+    with store.read() as session:
+        return {one.id: one for one in session.execute(select(Job)).scalars()}
+
+
+def open_jobs(store: Database) -> list[int]:
+    """Pending or running."""
+    return [id_ for id_, one in all_jobs(store).items() if not JobState(one.state).final]
+
+
 def batch(store: Database, id_: int) -> Batch:
     with store.read() as session:
         return session.get_one(Batch, id_)
