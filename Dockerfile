@@ -1,13 +1,13 @@
 # One image for every role: coachsync worker, loops, sandbox, db upgrade.
 FROM python:3.13-slim AS build
 WORKDIR /src
-COPY requirements.lock pyproject.toml README.md LICENSE ./
+COPY requirements.lock requirements-build.lock pyproject.toml README.md LICENSE ./
 COPY schemas ./schemas
 COPY api_adapter ./api_adapter
 COPY worker ./worker
 RUN python -m venv /opt/coachsync \
  && /opt/coachsync/bin/pip install --no-cache-dir --require-hashes -r requirements.lock \
- && python -m venv /tmp/build && /tmp/build/bin/pip install --no-cache-dir hatchling \
+ && python -m venv /tmp/build && /tmp/build/bin/pip install --no-cache-dir --require-hashes -r requirements-build.lock \
  && /tmp/build/bin/pip wheel --no-deps --no-build-isolation -w /tmp/wheel . \
  && /opt/coachsync/bin/pip install --no-cache-dir --no-deps /tmp/wheel/*.whl
 

@@ -55,6 +55,8 @@ lock: ## lock the dependencies anew, with hashes and without URLs
 	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" -o requirements-dev.lock
 	uv pip compile -q pyproject.toml --universal --python-version 3.11 --generate-hashes --no-annotate \
 	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" -c requirements-dev.lock -o requirements.lock
+	echo hatchling | uv pip compile -q - --universal --python-version 3.11 --generate-hashes --no-annotate \
+	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" -c requirements-dev.lock -o requirements-build.lock
 
 clean: ## remove the environment and what tools have left
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
