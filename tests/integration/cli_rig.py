@@ -21,7 +21,12 @@ from typer.testing import CliRunner
 from worker.cli.main import build
 from worker.store.engine import Database
 
-_root = cache(build)  # registers its groups once
+
+@cache
+def _coachsync() -> Any:
+    """Made once: that costs more than most commands do."""
+    return typer.main.get_command(build())
+
 
 on_both = pytest.mark.parametrize(
     "store", ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)], indirect=True
@@ -48,12 +53,16 @@ class Command:
 
     def __call__(self, *arguments: object, code: int = 0) -> Said:
         """Run it in this process; any other exit code than ``code`` fails the test."""
-        root: typer.Typer = _root()
-        result = CliRunner().invoke(root, list(map(str, arguments)), env=self.environ)
-        if result.exception and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        assert result.exit_code == code, (result.stdout, result.stderr)
-        return Said(result.exit_code, result.stdout, result.stderr)
+        with CliRunner().isolation(env=self.environ) as (out, err, _):
+            try:
+                _coachsync().main(list(map(str, arguments)), prog_name="coachsync")
+            except SystemExit as end:
+                ended = end.code
+            sys.stdout.flush()
+            sys.stderr.flush()
+            said = Said(int(ended or 0), out.getvalue().decode(), err.getvalue().decode())
+        assert said.code == code, said
+        return said
 
     def json(self, *arguments: object, code: int = 0) -> Any:
         return self(*arguments, "--json", code=code).json
@@ -62,7 +71,7 @@ class Command:
     def on_a_terminal(self, *arguments: object) -> Iterator["Session"]:
         """The command as a process of its own whose stderr is a terminal; ended with the block."""
         ours, its = pty.openpty()
-        process = subprocess.Popen(  # noqa: S603 - our own command
+        process = subprocess.Popen(
             [sys.executable, "-m", "worker.cli", *map(str, arguments)],
             env={**os.environ, **self.environ, "TERM": "xterm", "COLUMNS": "120"},  # noqa: TID251 - a child's environment
             stdin=subprocess.DEVNULL,
