@@ -64,7 +64,17 @@ def test_a_fleet_that_meets_the_failure_together_makes_one_quarantine_that_is_pr
     assert pause(store) <= probe_pause(0)
 
 
+def test_with_nothing_to_send_nobody_probes_and_the_first_job_is_probed_with_at_once(store: Database) -> None:
+    put_aside(store)
+    let_the_pause_pass(store)
+    assert not take_turn(store)
+    job_ids(store, wish(1))
+    assert take_turn(store)
+    assert standing(store).probes == 1
+
+
 def test_the_probes_turn_has_one_taker_and_none_before_it_is_due(store: Database) -> None:
+    job_ids(store, wish(1))
     assert not take_turn(store)
     put_aside(store)
     assert not take_turn(store)
@@ -80,6 +90,7 @@ def test_the_probes_turn_has_one_taker_and_none_before_it_is_due(store: Database
 
 
 def test_each_probe_that_fails_doubles_the_pause_up_to_the_slowest(store: Database) -> None:
+    job_ids(store, wish(1))
     put_aside(store)
     for probes in range(1, 9):
         let_the_pause_pass(store)
@@ -90,6 +101,7 @@ def test_each_probe_that_fails_doubles_the_pause_up_to_the_slowest(store: Databa
 
 
 def test_a_probe_that_was_lost_is_sent_again(store: Database) -> None:
+    job_ids(store, wish(1))
     put_aside(store)
     let_the_pause_pass(store)
     take_turn(store)

@@ -43,6 +43,7 @@ class Batch(SQLModel, table=True):
     """
 
     __tablename__ = "batches"
+    __table_args__ = {"sqlite_autoincrement": True}
 
     id: int = _serial()
     key: str | None = Field(default=None, unique=True)
@@ -191,7 +192,10 @@ class QuotaAnswer(SQLModel, table=True):
 
 
 class Quarantine(SQLModel, table=True):
-    """A remote in quarantine: only single probes go there until one succeeds. No row: all is well."""
+    """A remote in quarantine: only single probes go there until one succeeds. No row: all is well.
+
+    ``probes`` counts those that were sent; ``probe_due_at`` is when the next may go.
+    """
 
     __tablename__ = "quarantines"
 

@@ -2,9 +2,10 @@
 
 from datetime import timedelta
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, exists, select, update
 from sqlmodel import Session, col
 
+from schemas.jobs import JobState
 from worker.core.quarantine import probe_pause
 from worker.store.dispatching import unpublish_where
 from worker.store.engine import database_now
@@ -49,11 +50,12 @@ def list_all(session: Session) -> list[Quarantine]:
 
 
 def take_probe_turn(session: Session, remote: str) -> bool:
-    """Whether it is this caller's turn to probe now; at most one gets it."""
+    """Whether it is this caller's turn to probe now: at most one gets it, and nobody while there is nothing to send."""
     now = database_now(session)
+    waiting = exists().where(jobs.c.remote == remote, jobs.c.state == JobState.PENDING)
     statement = (
         update(quarantines)
-        .where(quarantines.c.remote == remote, quarantines.c.probe_due_at <= now)
+        .where(quarantines.c.remote == remote, quarantines.c.probe_due_at <= now, waiting)
         .values(probe_due_at=now + PROBE_LASTS, probes=quarantines.c.probes + 1)
         .returning(quarantines.c.remote)
     )
