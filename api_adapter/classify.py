@@ -85,7 +85,7 @@ def _trouble(exchange: Exchange, reply: Reply) -> Trouble:  # noqa: PLR0911 - on
         case status if 400 <= status < 500:  # noqa: PLR2004 - the 4xx of HTTP
             return Refused(exchange, error.code, error.message)
         case status if 300 <= status < 400:  # noqa: PLR2004 - the 3xx of HTTP
-            return Refused(exchange, f"HTTP_{status}", _redirect(reply))
+            return Unavailable(exchange, exchange.retry_after, _redirect(reply))  # a login or a maintenance page
         case _:
             return _unsettled(exchange, error.message)
 

@@ -161,9 +161,17 @@ def _judged(exchange: Exchange, reply: Reply | NoReply, read: Callable[[bytes], 
     secret = SecretStr(authorization.rpartition(" ")[2])
     match reply:
         case Reply(body=body):
-            return classify(exchange, replace(reply, body=masked(body, secret)), read)
-        case NoReply(message=message):
-            return classify(exchange, replace(reply, message=masked(message.encode(), secret).decode()), read)
+            outcome = classify(exchange, replace(reply, body=masked(body, secret)), read)
+        case NoReply():
+            outcome = classify(exchange, reply, read)
+    return _without(outcome, secret)
+
+
+def _without(outcome: Outcome[T], secret: SecretStr) -> Outcome[T]:
+    """JSON may have spelt the secret with escapes: the decoded words are masked too."""
+    if isinstance(outcome, Answered | Mismatched | NotSent):
+        return outcome
+    return replace(outcome, message=masked(outcome.message.encode(), secret).decode())
 
 
 def _compared(outcome: Outcome[Target], write: TargetWrite) -> Outcome[Target]:

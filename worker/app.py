@@ -9,7 +9,7 @@ from kombu.entity import Exchange, Queue
 from schemas.lanes import Lane
 
 TASK = "coachsync.run_chunk"
-HARD_LIMIT = timedelta(seconds=90)
+HARD_LIMIT = timedelta(seconds=120)  # above a chunk's time, patience and slack with the longest request timeout
 VISIBILITY = timedelta(seconds=300)  # well above twice the hard limit: nothing extends it once a message is taken
 
 # The default exchange routes by the queue's name; a named one needs a binding that a flush of the broker deletes.
@@ -49,7 +49,7 @@ _SETTINGS: dict[str, Any] = {
     "worker_prefetch_multiplier": 1,
     "worker_send_task_events": False,
     "worker_hijack_root_logger": False,
-    "worker_cancel_long_running_tasks_on_connection_loss": True,
+    "worker_cancel_long_running_tasks_on_connection_loss": False,
     "broker_connection_retry_on_startup": True,
     "broker_connection_max_retries": None,
     "task_publish_retry": False,

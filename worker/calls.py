@@ -30,6 +30,8 @@ from worker.store.records import Record, Tried
 
 T = TypeVar("T")
 
+KEY_MEMORY = timedelta(hours=24)  # how long a remote that honours idempotency keys is taken to remember one
+
 
 @dataclass(frozen=True, slots=True)
 class Means:
@@ -46,6 +48,7 @@ class Means:
     halted: Callable[[], bool]
     salt: str
     trusts_keys: bool
+    probing: bool
     now: Callable[[], datetime]
     uniform: Callable[[], float]
 
@@ -71,7 +74,7 @@ class Calls:
         return self._decide(outcome)
 
     async def _update(self, wish: TargetUpdate) -> Decision:
-        doubtful = self.job.read_first and not self.means.trusts_keys
+        doubtful = self.job.read_first and not self._trusts_key()
         if doubtful or must_read(wish, self.job.known):
             return await self._read_then_write(wish)
         return await self._write(compose(wish, self.job.known))
@@ -108,6 +111,11 @@ class Calls:
         outcome = await self._send(lambda permit: self.means.client.update_target(permit, write, self._key()))
         return self._decide(outcome)
 
+    def _trusts_key(self) -> bool:
+        """Whether the remote still knows the key of our earlier attempts."""
+        since = self.job.first_sent_at
+        return self.means.trusts_keys and (since is None or self.means.now() - since < KEY_MEMORY)
+
     def _key(self) -> str:
         return idempotency_key(format_job_id(self.job.id), salt=self.means.salt)
 
@@ -115,7 +123,8 @@ class Calls:
         if outcome is None or isinstance(outcome, NotSent):
             return self._stopped()
         write = self.job.kind is JobKind.TARGET_UPDATE
-        return decide(outcome, Effort(self.job.failures, write=write), self.means.uniform)
+        effort = Effort(self.job.failures, write=write, probing=self.means.probing)
+        return decide(outcome, effort, self.means.uniform)
 
     def _stopped(self) -> Decision:
         """No permit came in time. What was read does not count; the job is due again."""

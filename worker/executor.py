@@ -14,7 +14,7 @@ from worker.calls import Calls, Means
 from worker.core.backoff import full_jitter
 from worker.core.chunks import CHUNK_BUDGET
 from worker.core.decisions import GiveBack, Retry
-from worker.core.quarantine import RUN_OF_FAILURES, Trip, Watch
+from worker.core.quarantine import RUN_OF_FAILURES, Trip, Watch, is_answer
 from worker.core.retry_budget import RetryBudget
 from worker.log import get_logger
 from worker.permit_pool import PermitPool
@@ -109,6 +109,7 @@ class Executor:
             halted=lambda: run.trip is not None,
             salt=self.salt,
             trusts_keys=run.remote.trusts_keys,
+            probing=run.chunk.probe,
             now=self.now,
             uniform=self.uniform,
         )
@@ -197,13 +198,13 @@ class _Run:
 
     def may_try(self, job: Claimed) -> bool:
         """A retry is paid for, unless it probes."""
-        return not job.attempts or self.chunk.probe or self.remote.budget.may_retry()
+        return not job.failures or self.chunk.probe or self.remote.budget.may_retry()
 
     def observe(self, job: Claimed, calls: Calls) -> None:
         if calls.tried and not job.attempts:
             self.remote.budget.first_try()
         trip = self.remote.watch.observe(calls.outcomes, probing=self.chunk.probe)
-        self.answered = self.answered or (trip is None and bool(calls.outcomes))
+        self.answered = self.answered or is_answer(calls.outcomes)
         self.trip = self.trip or trip
 
     def give_back_rest(self) -> None:

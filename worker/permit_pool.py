@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, suppress
 from api_adapter.rate_limit.permits import Grant, Permit, RateLimiter, Settled, Why
 from schemas.lanes import Lane
 
-LEAST_PAUSE = 0.01
+LEAST_PAUSE = 0.03
 MOST_SPREAD = 0.05  # seconds that processes are kept apart which wait for the same moment
 
 
@@ -95,7 +95,7 @@ class PermitPool:
 
     async def _pause(self, grant: Grant) -> None:
         """Until asking again makes sense, or something was settled that must not wait so long."""
-        if not self._waiting:
+        if not self._waiting or grant.why is Why.GRANTED:
             await asyncio.sleep(0)
             return
         seconds = max(LEAST_PAUSE, grant.retry_in.total_seconds())

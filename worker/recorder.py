@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 GROUP = 100
 PAUSE = 0.25
-PATIENCE = 6  # tries, about 20 s: past that the leases end and the jobs are rescued, reading first
+PATIENCE = 9  # tries, 20 s on average: past that the leases end and the jobs are rescued, reading first
 LONGEST_PAUSE = timedelta(seconds=5)
 
 
@@ -59,8 +59,10 @@ class Recorder:
         finally:
             self._ended = True
             self._full.set()
-            await writing
-            await self._write()
+            try:
+                await writing
+            finally:
+                await self._write()
 
     async def _write_groups(self) -> None:
         while not self._ended:

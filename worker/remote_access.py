@@ -15,25 +15,23 @@ from api_adapter.rate_limit.shared import SharedLimiter
 from api_adapter.transport import Timeouts, Transport
 from worker import credentials
 from worker.clock import new_id, utc_now
-from worker.core.quarantine import Watch
-from worker.core.retry_budget import RetryBudget
 from worker.executor import LEAST_PATIENCE, RemoteAccess
 from worker.remotes import Remote
 from worker.settings_values import Idempotency
 
 KEY_PREFIX = "coachsync:"
 CONNECT = timedelta(seconds=3)
-MOST_PATIENCE = timedelta(seconds=20)
+MOST_PATIENCE = timedelta(seconds=10)
 
 
 def policy_of(remote: Remote) -> Policy:
     return Policy(limits=parse_rate_limit(remote.rate_limit), max_in_flight=remote.max_in_flight)
 
 
-def patience_of(policy: Policy) -> timedelta:
-    """Long enough for two more permits under the slowest limit, within reason: who has read is to write."""
+def patience_of(policy: Policy, request_timeout: timedelta) -> timedelta:
+    """Long enough for a slow read and two more permits under the slowest limit: who has read is to write."""
     slowest = max(limit.window / limit.limit for limit in policy.limits)
-    return min(MOST_PATIENCE, max(LEAST_PATIENCE, 2 * slowest))
+    return request_timeout + min(MOST_PATIENCE, max(LEAST_PATIENCE, 2 * slowest))
 
 
 def open_remote(
@@ -56,9 +54,7 @@ def open_remote(
         max_in_flight=remote.max_in_flight,
         request_timeout=remote.request_timeout,
         trusts_keys=remote.idempotency is Idempotency.HEADER,
-        patience=patience_of(policy_of(remote)),
-        watch=Watch(),
-        budget=RetryBudget(),
+        patience=patience_of(policy_of(remote), remote.request_timeout),
     )
     return access, transport
 

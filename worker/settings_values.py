@@ -18,7 +18,7 @@ _UNPRINTABLE = re.compile(r"[\x00-\x20\x7f]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _BROKER_FORMS = "redis://host:6379/0, rediss://host:6379/0 or redis+socket:///path"
 _DATABASE_FORMS = "postgresql://user:password@host/name or sqlite:////absolute/path.db"
-MIN_TIMEOUT, MAX_TIMEOUT = 0.1, 300.0
+MIN_TIMEOUT, MAX_TIMEOUT = 0.1, 30.0  # a chunk has to end within its hard limit, whatever the remote does
 
 
 class LogFormat(StrEnum):

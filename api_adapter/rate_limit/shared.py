@@ -132,13 +132,19 @@ class SharedLimiter:
     async def _ask(self, lane: Lane, want: int, telling: Sequence[_Ended]) -> Grant:
         reply, asked_at = await self._run(lane, want, telling)
         if "granted" not in reply:
-            seed = await self._seed() if self._seed else {}
+            seed = await self._history()
             reply, asked_at = await self._run(lane, want, telling, seed)
         self._asker = reply["asker"]
         use_before = asked_at + _USE_WITHIN
         names = (f"{reply['group']}-{number}" for number in range(1, reply["granted"] + 1))
         permits = tuple(Permit(self._remote, lane, name, use_before) for name in names)
         return Grant(permits, timedelta(milliseconds=reply["retry_in"]), Why(reply["why"]))
+
+    async def _history(self) -> Mapping[timedelta, int]:
+        try:
+            return await self._seed() if self._seed else {}
+        except Exception as error:  # whatever the seed's source may raise: without it nobody may send
+            raise LimiterAwayError(str(error)) from error
 
     async def _run(
         self, lane: Lane, want: int, telling: Sequence[_Ended], seed: Mapping[timedelta, int] | None = None

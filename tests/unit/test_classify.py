@@ -55,7 +55,7 @@ def _message(status: int, body: bytes) -> str:
     ("status", "update", "create", "delete", "read"),
     [
         (101, Ambiguous, Ambiguous, Unavailable, Unavailable),
-        (302, Refused, Refused, Refused, Refused),
+        (302, Unavailable, Unavailable, Unavailable, Unavailable),
         (400, Refused, Refused, Refused, Refused),
         (401, Unauthorized, Unauthorized, Unauthorized, Unauthorized),
         (403, Unauthorized, Unauthorized, Unauthorized, Unauthorized),
@@ -196,9 +196,9 @@ def test_long_words_are_cut(body: bytes) -> None:
         ("", "leads to the same host"),
     ],
 )
-def test_a_redirect_is_refused_and_only_its_host_is_named(location: str, told: str) -> None:
+def test_a_redirect_is_not_followed_and_only_its_host_is_named(location: str, told: str) -> None:
     outcome = _classify(UPDATE, 307, headers={"location": location})
-    assert isinstance(outcome, Refused)
+    assert isinstance(outcome, Unavailable)
     assert told in outcome.message
     assert "s3cret" not in outcome.message
     assert "pass" not in outcome.message

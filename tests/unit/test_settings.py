@@ -131,7 +131,7 @@ def test_a_config_file_that_was_named_and_is_missing_is_an_error(tmp_path: Path)
         (
             {"COACHSYNC_REQUEST_TIMEOUT": "nan"},
             "",
-            "COACHSYNC_REQUEST_TIMEOUT = 'nan' is no time in seconds from 0.1 to 300, like 10",
+            "COACHSYNC_REQUEST_TIMEOUT = 'nan' is no time in seconds from 0.1 to 30, like 10",
         ),
         ({"COACHSYNC_LOG_FORMAT": "xml"}, "", "COACHSYNC_LOG_FORMAT = 'xml' should be 'human' or 'json'"),
         ({"COACHSYNC_IDEMPOTENCY": "both"}, "", "COACHSYNC_IDEMPOTENCY = 'both' should be 'read' or 'header'"),

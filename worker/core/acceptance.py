@@ -60,6 +60,7 @@ class Earlier:
 class Standing:
     """How one resource stands before an offer: newest version, the pending job, whether one is running.
 
+    ``not_before``: a write of the pending job may still be at work at the remote until then, and must not come in last.
     ``newest_job_id`` 0: no wish was accepted yet, and any version is newer (one before 1970 is negative).
     """
 
@@ -68,6 +69,7 @@ class Standing:
     pending_job_id: int | None = None
     running: bool = False
     known: KnownIdentity | None = None
+    not_before: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,7 @@ class Accepted:
     fate: Fate
     version: int
     by: int | None = None
+    not_before: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +146,8 @@ def _accept(plan: Acceptance, offer: Offer, now: datetime, *, forced: bool) -> N
     if standing.pending_job_id is not None:
         plan.superseded[standing.pending_job_id] = offer.id
     unchanged = not forced and not standing.running and is_unchanged(offer.wish, standing.known)
-    plan.accepted.append(Accepted(offer, Fate.UNCHANGED if unchanged else Fate.QUEUED, version))
+    fate = Fate.UNCHANGED if unchanged else Fate.QUEUED
+    plan.accepted.append(Accepted(offer, fate, version, not_before=standing.not_before))
     plan.standings[name] = replace(
         standing, version=version, newest_job_id=offer.id, pending_job_id=None if unchanged else offer.id
     )
@@ -160,7 +164,7 @@ def is_unchanged(wish: Wish, known: KnownIdentity | None) -> bool:
     """Whether the remote is known to hold exactly this already."""
     if known is None or known.uncertain or not isinstance(wish, TargetUpdate):
         return False
-    same_score = wish.qa_score is None or (known.qa_score is not None and same_float32(wish.qa_score, known.qa_score))
+    same_score = wish.qa_score is None or same_float32(wish.qa_score, known.qa_score or 0.0)  # 0 may be left out
     return same_score and same_float32(wish.target, known.target) and not identity_differences(wish, known)
 
 

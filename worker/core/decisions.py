@@ -1,7 +1,7 @@
 """Pure: what one outcome means for its job. Total over outcomes; the store writes what is decided here."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, assert_never
 
@@ -73,12 +73,20 @@ class Effort:
 
     failures: int
     write: bool
+    probing: bool = False
 
 
-def decide(  # noqa: C901, PLR0911 - one arm an outcome
+def decide(outcome: Outcome[Any], effort: Effort, uniform: Callable[[], float]) -> Decision:
+    """The job's next state after a final call: an update, or a quota's retrieval. A probe's job is not charged."""
+    if not effort.probing:
+        return _decide(outcome, effort, uniform)
+    decision = _decide(outcome, replace(effort, failures=0), uniform)
+    return replace(decision, failure=False) if isinstance(decision, Retry) else decision
+
+
+def _decide(  # noqa: C901, PLR0911 - one arm an outcome
     outcome: Outcome[Any], effort: Effort, uniform: Callable[[], float]
 ) -> Decision:
-    """The job's next state after a final call: an update, or a quota's retrieval."""
     match outcome:
         case Answered(value=value):
             return Succeed("applied" if effort.write else "recalculated", value)

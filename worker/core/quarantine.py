@@ -67,6 +67,12 @@ class Watch:
         return Trip(f"{self.failures} failures in a run; the last: {message}")
 
 
+def is_answer(outcomes: Iterable[Outcome[Any]]) -> bool:
+    """Whether the remote has answered as one that works, whatever it said: what ends a quarantine."""
+    answers = (Answered, Mismatched, Refused, Missing, Unsupported, Throttled)
+    return any(isinstance(outcome, answers) for outcome in outcomes)
+
+
 def probe_pause(probes: int) -> timedelta:
     """The wait before the next probe, after ``probes`` that failed: 1 s doubling to 1 min."""
     return min(SLOWEST_PROBE, FIRST_PROBE * (1 << min(probes, 10)))

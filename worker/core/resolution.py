@@ -109,7 +109,7 @@ def as_known(found: Target) -> KnownIdentity:
 
 
 def _holds(found: Target, wish: TargetUpdate) -> bool:
-    same_score = wish.qa_score is None or (found.qa_score is not None and same_float32(wish.qa_score, found.qa_score))
+    same_score = wish.qa_score is None or same_float32(wish.qa_score, found.qa_score or 0.0)  # 0 may be left out
     return same_score and same_float32(found.target, wish.target)
 
 

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from worker.log import get_logger
 
 _log = get_logger(__name__)
@@ -45,6 +43,6 @@ def run_loops(loops: Sequence[Scheduled], stop: threading.Event, monotonic: Call
 def _run(each: Scheduled) -> int:
     try:
         return each.loop.run_once()
-    except (SQLAlchemyError, OSError) as error:
-        _log.error("loop_failed", loop=each.name, error=str(error).splitlines()[0])
+    except Exception as error:  # noqa: BLE001 - one loop's trouble must not end the others
+        _log.error("loop_failed", loop=each.name, error=repr(error)[:300])
         return 0

@@ -103,29 +103,30 @@ def _standings(session: Session, names: list[str]) -> dict[str, Standing]:
         name: Standing(
             version=version,
             newest_job_id=newest,
-            pending_job_id=active[name].get(JobState.PENDING),
+            pending_job_id=pending.id if (pending := active[name].get(JobState.PENDING)) else None,
             running=JobState.RUNNING in active[name],
             known=known.get(name),
+            not_before=pending.due_at if pending and pending.read_first else None,
         )
         for name, (version, newest) in versions.items()
     }
 
 
-def _lock_active(session: Session, names: list[str]) -> dict[str, dict[str, int]]:
+def _lock_active(session: Session, names: list[str]) -> dict[str, dict[str, Any]]:
     """The pending and the running job of each resource, locked: a claim locks no resource, and may be taking one now.
 
     Without the lock a job seen as pending could be on its way to the remote while a wish beside it is found unchanged.
     """
-    active: dict[str, dict[str, int]] = defaultdict(dict)
+    active: dict[str, dict[str, Any]] = defaultdict(dict)
     for some in _slices(names):
         rows = session.execute(
-            select(jobs.c.resource, jobs.c.state, jobs.c.id)
+            select(jobs.c.resource, jobs.c.state, jobs.c.id, jobs.c.due_at, jobs.c.read_first)
             .where(jobs.c.resource.in_(some), jobs.c.state.in_((JobState.PENDING, JobState.RUNNING)))
             .order_by(jobs.c.id)
             .with_for_update()
         )
         for row in rows:
-            active[row.resource][row.state] = row.id
+            active[row.resource][row.state] = row
     return active
 
 
@@ -184,7 +185,7 @@ def _job_row(page: Page, accepted: Accepted, now: datetime, remote_of: Callable[
         "request_key": None if fate is Fate.REPEATED else wish.request_key,
         "forced": page.forced,
         "state": _STATES[fate],
-        "due_at": now,
+        "due_at": max(now, accepted.not_before or now),
         "result": None if fate is Fate.QUEUED else fate,
         "superseded_by": accepted.by,
         "created_at": now,

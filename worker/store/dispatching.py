@@ -52,11 +52,12 @@ def take_due(session: Session, remote: str, lane: Lane, window: int) -> Due:
 
 
 def take_probe(session: Session, remote: str) -> Due:
-    """The job to probe a quarantined remote with: the one that has cost least."""
+    """The job to probe a quarantined remote with: the one that has waited longest."""
     least = (
         select(jobs.c.id)
         .where(jobs.c.state == JobState.PENDING, jobs.c.remote == remote)
-        .order_by(jobs.c.failures, jobs.c.due_at, jobs.c.id)
+        .where(or_(~jobs.c.read_first, jobs.c.due_at <= database_now(session)))  # a doubtful write may still be at work
+        .order_by(jobs.c.due_at, jobs.c.id)
         .limit(1)
     )
     return _publish(session, least, due_now=True)

@@ -93,12 +93,25 @@ def is_passing(error: DBAPIError) -> bool:
     state = getattr(original, "sqlstate", None)
     if state is None:  # the driver's own word: the server was not reached, or the statement never could be sent
         return isinstance(error, OperationalError | InterfaceError)
-    return state[:2] in ("08", "40", "53", "57") or state == "55P03"
+    return state[:2] in ("08", "40", "53", "57") or state in ("25P03", "55P03")
+
+
+# A worker that freezes inside a transaction, or whose host is gone, must not hold its row locks for hours.
+_POSTGRES = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+    "options": "-c idle_in_transaction_session_timeout=15000 -c lock_timeout=30000",
+}
 
 
 def _engine(url: str) -> Engine:
     if make_url(url).get_backend_name() != "sqlite":
-        return create_engine(url, pool_pre_ping=True, pool_size=5, max_overflow=10, pool_recycle=1800)
+        return create_engine(
+            url, pool_pre_ping=True, pool_size=5, max_overflow=10, pool_recycle=1800, connect_args=_POSTGRES
+        )
     engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000, "check_same_thread": False})
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)

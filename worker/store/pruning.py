@@ -7,6 +7,7 @@ from sqlalchemy import delete, func, select, update
 from sqlmodel import Session
 
 from schemas.ids import ROW_BITS
+from schemas.jobs import JobState
 from worker.store.engine import database_now
 from worker.store.heartbeats import forget_old
 from worker.store.tables import attempts, batches, jobs, quota_answers, rejections
@@ -23,7 +24,11 @@ def prune(session: Session, keep: timedelta) -> int:
     forget_old(session)
     before = database_now(session) - keep
     batch = session.execute(
-        select(batches.c.id).where(batches.c.completed_at < before).order_by(batches.c.id).limit(1)
+        select(batches.c.id)
+        .where(batches.c.completed_at < before)
+        .order_by(batches.c.id)
+        .limit(1)
+        .with_for_update(skip_locked=True)
     ).scalar_one_or_none()
     return _prune_quotas(session, before) + (_prune_batch(session, batch) if batch else 0)
 
@@ -39,7 +44,8 @@ def _prune_batch(session: Session, batch: int) -> int:
     ids = session.execute(some).scalars().all()
     if ids:
         session.execute(delete(attempts).where(attempts.c.job_id >= ids[0], attempts.c.job_id <= ids[-1]))
-        session.execute(delete(jobs).where(jobs.c.id >= ids[0], jobs.c.id <= ids[-1]), execution_options=_BULK)
+        ended = jobs.c.state.not_in((JobState.PENDING, JobState.RUNNING))  # one may just have been retried
+        session.execute(delete(jobs).where(jobs.c.id >= ids[0], jobs.c.id <= ids[-1], ended), execution_options=_BULK)
         return len(ids)
     session.execute(delete(rejections).where(rejections.c.batch_id == batch))
     session.execute(delete(batches).where(batches.c.id == batch), execution_options=_BULK)

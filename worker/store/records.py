@@ -13,7 +13,7 @@ from sqlmodel import Session
 from schemas.coaching import Quota, Target
 from schemas.ids import ROW_BITS
 from schemas.jobs import JobState, QuotaRecalculation
-from worker.core.decisions import Decision, Fail, GiveBack, Retry, Succeed
+from worker.core.decisions import AMBIGUOUS_PAUSE, Decision, Fail, GiveBack, Retry, Succeed
 from worker.store import batches as batch_store
 from worker.store.acceptance import lock_resources
 from worker.store.claims import NO_LEASE, Claimed, by_batch, give_back, held, let_go, newer_pending
@@ -73,8 +73,13 @@ def record(session: Session, records: Sequence[Record], worker: Worker) -> list[
     superseded += _retry(session, mine, now)
     _keep_answers(session, mine, now)
     let_go(session, [one.job.resource for one in mine])
+    let_go(session, [one.job.resource for one in mine if _in_doubt(one)], not_before=now + AMBIGUOUS_PAUSE)
     batch_store.count(session, _counts(mine, superseded))  # once, and last: batches are locked in one order
     return [one for one in records if one.job.id not in ours]
+
+
+def _in_doubt(one: Record) -> bool:
+    return isinstance(one.decision, Fail) and one.decision.doubtful
 
 
 def _still_ours(session: Session, records: Sequence[Record]) -> set[int]:

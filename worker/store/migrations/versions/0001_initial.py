@@ -63,6 +63,7 @@ def upgrade() -> None:
         sa.Column("cancelled", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("key"),
+        sqlite_autoincrement=True,
     )
     op.create_table(
         "heartbeats",
