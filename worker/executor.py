@@ -26,6 +26,7 @@ from worker.store.engine import Database
 from worker.store.records import Record, Worker
 
 MOST_AT_ONCE = 50
+LEAST_SLICE = 25
 LEAST_PATIENCE = timedelta(seconds=3)
 LEASE_SLACK = timedelta(seconds=10)  # to write the records; a late one is repaired
 
@@ -130,21 +131,26 @@ class Executor:
             run.recorder.add(record)
 
     async def _next(self, run: "_Run", deadline: float) -> Claimed | None:
+        """The next job; whoever finds them getting few goes for more, while the others work on."""
         loop = asyncio.get_running_loop()
-        async with run.claiming:
-            while run.trip is None and loop.time() < deadline:
-                if run.waiting:
-                    return run.waiting.popleft()
-                if not run.unclaimed:
-                    return None
-                await self._claim_some(run)
+        while run.trip is None and loop.time() < deadline:
+            if run.runs_low and not run.claiming.locked():
+                async with run.claiming:
+                    await self._claim_some(run)
+            elif run.waiting:
+                return run.waiting.popleft()
+            elif run.claiming.locked():
+                async with run.claiming:
+                    pass
+            else:
+                return None
         return None
 
     async def _claim_some(self, run: "_Run") -> None:
         """A few jobs at a time: a crash leaves few in doubt, and a chunk that is slow leaves the others to others."""
-        some, run.unclaimed = run.unclaimed[: 2 * run.at_once], run.unclaimed[2 * run.at_once :]
-        claimed = await patiently(lambda: self._claim(run, some), self.uniform)
-        run.take_in(claimed)
+        size = max(LEAST_SLICE, run.at_once)
+        some, run.unclaimed = run.unclaimed[:size], run.unclaimed[size:]
+        run.take_in(await patiently(lambda: self._claim(run, some), self.uniform))
 
     def _claim(self, run: "_Run", ids: Sequence[int]) -> list[Claimed]:
         chunk, remote = run.chunk, run.remote
@@ -189,6 +195,10 @@ class _Run:
     @property
     def at_once(self) -> int:
         return min(MOST_AT_ONCE, self.remote.max_in_flight, len(self.chunk.job_ids))
+
+    @property
+    def runs_low(self) -> bool:
+        return bool(self.unclaimed) and len(self.waiting) < self.at_once
 
     def take_in(self, claimed: Sequence[Claimed]) -> None:
         self.claimed += len(claimed)
