@@ -1,14 +1,16 @@
 """How much there is to do, by remote and lane, and for how long it has waited: each one look at an index."""
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Select, case, func, select
+from sqlalchemy import ColumnElement, and_, case, func, select
 from sqlmodel import Session
 
 from schemas.jobs import JobState
 from schemas.lanes import Lane
+from worker.store.selection import in_state
 from worker.store.tables import attempts, batches, jobs
 
 
@@ -44,15 +46,15 @@ class BatchTotals:
 
 
 def lane_depths(session: Session, now: datetime) -> list[LaneDepth]:
-    found: dict[tuple[str, str], LaneDepth] = {}
-    for row in session.execute(_pending(now)):
-        depth = LaneDepth(row.remote, Lane(row.lane), row.due, row.all - row.due, next_due_at=row.next)
-        found[row.remote, row.lane] = replace(depth, oldest_due_at=row.oldest if row.due else None)
-    for name, query in (("published", _published(now)), ("running", _running())):
-        for remote, lane, count in session.execute(query):
-            depth = found.get((remote, lane), LaneDepth(remote, Lane(lane)))
-            found[remote, lane] = replace(depth, **{name: count})
-    return [found[key] for key in sorted(found)]
+    """Of every remote and lane that has a job to be done, also of remotes that the settings no longer name."""
+    published, running = _published(session, now), _running(session)
+    remotes = sorted({*_remotes_with_pending(session), *(remote for remote, _ in running)})
+    depths = [
+        replace(_pending(session, remote, lane, now), published=published[remote, lane], running=running[remote, lane])
+        for remote in remotes
+        for lane in Lane
+    ]
+    return [depth for depth in depths if depth.due or depth.later or depth.running]
 
 
 def oldest_due_job(session: Session, depths: list[LaneDepth]) -> int | None:
@@ -62,7 +64,7 @@ def oldest_due_job(session: Session, depths: list[LaneDepth]) -> int | None:
         return None
     oldest = min(due, key=lambda depth: depth.oldest_due_at)  # type: ignore[arg-type, return-value]  # None is left out
     query = select(jobs.c.id).where(
-        jobs.c.state == JobState.PENDING, jobs.c.remote == oldest.remote, jobs.c.lane == oldest.lane
+        in_state(JobState.PENDING), jobs.c.remote == oldest.remote, jobs.c.lane == oldest.lane
     )
     return session.execute(query.order_by(jobs.c.due_at, jobs.c.id).limit(1)).scalar_one_or_none()
 
@@ -70,7 +72,7 @@ def oldest_due_job(session: Session, depths: list[LaneDepth]) -> int | None:
 def failed_by_code(session: Session) -> dict[str, int]:
     """All failed jobs that are kept, most first."""
     count = func.count().label("count")
-    query = select(jobs.c.error_code, count).where(jobs.c.state == JobState.FAILED).group_by(jobs.c.error_code)
+    query = select(jobs.c.error_code, count).where(in_state(JobState.FAILED)).group_by(jobs.c.error_code)
     return {code or "": number for code, number in session.execute(query.order_by(count.desc(), jobs.c.error_code))}
 
 
@@ -88,25 +90,42 @@ def requests_since(session: Session, remote: str, window: timedelta, now: dateti
     return count
 
 
-def _pending(now: datetime) -> Select[Any]:
-    due = func.sum(case((jobs.c.due_at <= now, 1), else_=0))
-    counted = select(
-        jobs.c.remote,
-        jobs.c.lane,
-        func.count().label("all"),
-        due.label("due"),
-        func.min(jobs.c.due_at).label("oldest"),
-        func.min(case((jobs.c.due_at > now, jobs.c.due_at))).label("next"),
+def _remotes_with_pending(session: Session) -> list[str]:
+    """Found by skipping along the index from one to the next: a group by would read every pending row."""
+    found: list[str] = []
+    first = select(func.min(jobs.c.remote)).where(in_state(JobState.PENDING))
+    remote = session.execute(first).scalar_one()
+    while remote is not None:
+        found.append(remote)
+        remote = session.execute(first.where(jobs.c.remote > remote)).scalar_one()
+    return found
+
+
+def _pending(session: Session, remote: str, lane: Lane, now: datetime) -> LaneDepth:
+    its = and_(in_state(JobState.PENDING), jobs.c.remote == remote, jobs.c.lane == lane)
+
+    def look(what: Any, when: ColumnElement[bool]) -> Any:
+        return session.execute(select(what).select_from(jobs).where(its, when)).scalar_one()
+
+    due, later = jobs.c.due_at <= now, jobs.c.due_at > now
+    first = func.min(jobs.c.due_at)  # apart from the count: alone it is one look, together it reads what it counts
+    return LaneDepth(
+        remote,
+        lane,
+        due=look(func.count(), due),
+        later=look(func.count(), later),
+        oldest_due_at=look(first, due),
+        next_due_at=look(first, later),
     )
-    return counted.where(jobs.c.state == JobState.PENDING).group_by(jobs.c.remote, jobs.c.lane)
 
 
-def _published(now: datetime) -> Select[Any]:
-    counted = select(jobs.c.remote, jobs.c.lane, func.count())
-    with_broker = counted.where(jobs.c.state == JobState.PENDING, jobs.c.published_until > now)
-    return with_broker.group_by(jobs.c.remote, jobs.c.lane)
+def _published(session: Session, now: datetime) -> Counter[tuple[str, str]]:
+    """Counted here: few enough at any time, and a group by would choose the index over all that is pending."""
+    query = select(jobs.c.remote, jobs.c.lane)
+    rows = session.execute(query.where(in_state(JobState.PENDING), jobs.c.published_until > now))
+    return Counter((row.remote, row.lane) for row in rows)
 
 
-def _running() -> Select[Any]:
-    counted = select(jobs.c.remote, jobs.c.lane, func.count())
-    return counted.where(jobs.c.state == JobState.RUNNING).group_by(jobs.c.remote, jobs.c.lane)
+def _running(session: Session) -> Counter[tuple[str, str]]:
+    query = select(jobs.c.remote, jobs.c.lane).where(in_state(JobState.RUNNING))
+    return Counter((row.remote, row.lane) for row in session.execute(query))

@@ -13,6 +13,7 @@ from worker.store.engine import database_now
 from worker.store.known import find_resource, find_target, newest_quota
 from worker.store.listing import ErrorCount, attempts_of, errors_of_batch, find_job, first_rejections
 from worker.store.models import Attempt, Batch, Job, KnownTarget, Quarantine, QuotaAnswer, Rejection
+from worker.store.selection import in_state
 from worker.store.tables import jobs
 
 SHOWN = 10
@@ -97,7 +98,7 @@ def resource_story(session: Session, name: str, limit: int) -> ResourceStory | N
     found = list(session.execute(wishes.order_by(col(Job.id).desc()).limit(limit)).scalars())
     if not (target or quota or found or find_resource(session, name)):
         return None
-    pending = select(Job).where(col(Job.resource) == name, col(Job.state) == JobState.PENDING)
+    pending = select(Job).where(col(Job.resource) == name, in_state(JobState.PENDING))
     waits = session.execute(pending).scalar_one_or_none()
     accepted = session.execute(select(func.count()).where(jobs.c.resource == name)).scalar_one()
     waiting = _waiting(session, waits) if waits else None
@@ -131,11 +132,11 @@ def _waiting(session: Session, job: Job) -> Waiting | None:
         return None
     before = (
         select(jobs.c.id)
-        .where(jobs.c.state == JobState.PENDING, jobs.c.remote == job.remote, jobs.c.lane == job.lane)
+        .where(in_state(JobState.PENDING), jobs.c.remote == job.remote, jobs.c.lane == job.lane)
         .where(tuple_(jobs.c.due_at, jobs.c.id) < (job.due_at, job.id))
         .limit(COUNTED_AHEAD)
     )
-    running = select(Job).where(col(Job.resource) == job.resource, col(Job.state) == JobState.RUNNING)
+    running = select(Job).where(col(Job.resource) == job.resource, in_state(JobState.RUNNING))
     return Waiting(
         job=job,
         now=database_now(session),
@@ -148,7 +149,7 @@ def _waiting(session: Session, job: Job) -> Waiting | None:
 def _open_example(session: Session, batch: Batch) -> Job | None:
     """One of its jobs that has not ended, a running one first: where a batch hangs, it tells why."""
     for state in (JobState.RUNNING, JobState.PENDING):
-        query = select(jobs.c.id).where(jobs.c.batch_id == batch.id, jobs.c.state == state).limit(1)
+        query = select(jobs.c.id).where(jobs.c.batch_id == batch.id, in_state(state)).limit(1)
         if batch.completed_at is None and (found := session.execute(query).scalar_one_or_none()):
             return find_job(session, found)
     return None

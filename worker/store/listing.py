@@ -9,7 +9,7 @@ from sqlmodel import Session, col
 from schemas.ids import ROW_BITS
 from schemas.jobs import JobState
 from worker.store.models import Attempt, Batch, Job, Rejection
-from worker.store.selection import Selection, newest_ids
+from worker.store.selection import Selection, in_state, newest_ids
 from worker.store.tables import jobs
 
 IN_AT_ONCE = 500
@@ -72,7 +72,7 @@ def errors_of_batch(session: Session, batch: Batch) -> list[ErrorCount]:
     found = []
     for code in error_codes(session):
         query = select(func.count(), func.min(jobs.c.id)).where(
-            jobs.c.state == JobState.FAILED, jobs.c.error_code == code, jobs.c.id > low, jobs.c.id < high
+            in_state(JobState.FAILED), jobs.c.error_code == code, jobs.c.id > low, jobs.c.id < high
         )
         count, first = session.execute(query).one()
         if first is not None:
@@ -83,7 +83,7 @@ def errors_of_batch(session: Session, batch: Batch) -> list[ErrorCount]:
 def error_codes(session: Session) -> list[str]:
     """All codes that failed jobs have, found by skipping from one to the next along the index."""
     codes: list[str] = []
-    failed = select(func.min(jobs.c.error_code)).where(jobs.c.state == JobState.FAILED)
+    failed = select(func.min(jobs.c.error_code)).where(in_state(JobState.FAILED))
     found = session.execute(failed).scalar_one()
     while found is not None:
         codes.append(found)

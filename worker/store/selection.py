@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, false, func, select
+from sqlalchemy import ColumnElement, bindparam, false, func, select
 from sqlmodel import Session
 
 from schemas.ids import ROW_BITS
@@ -15,6 +15,11 @@ from worker.store.tables import batches, jobs
 FEW = 20_000  # ids that are fetched and sorted here, so that a rare state is not looked for among all jobs
 _INDEXED = (JobState.PENDING, JobState.RUNNING, JobState.FAILED)
 _COUNTED = (JobState.SUCCEEDED, JobState.SUPERSEDED, JobState.CANCELLED)
+
+
+def in_state(state: JobState) -> ColumnElement[bool]:
+    """The state as a literal: only so SQLite knows that a partial index says it already, and leaves the rows alone."""
+    return jobs.c.state == bindparam(None, state.value, literal_execute=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +37,14 @@ class Selection:
     def conditions(self) -> list[ColumnElement[bool]]:
         columns = jobs.c
         given: list[tuple[ColumnElement[bool], Any]] = [
-            (columns.state == self.state, self.state),
             (columns.error_code == self.error_code, self.error_code),
             (columns.batch_id == self.batch_id, self.batch_id),
             (columns.resource == self.resource, self.resource),
             (columns.remote == self.remote, self.remote),
             (columns.lane == self.lane, self.lane),
         ]
-        return [condition for condition, value in given if value is not None]
+        held = [condition for condition, value in given if value is not None]
+        return held if self.state is None else [in_state(self.state), *held]
 
 
 def newest_ids(session: Session, selection: Selection, limit: int, before: int | None = None) -> list[int]:
