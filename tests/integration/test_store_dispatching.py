@@ -106,11 +106,19 @@ def test_a_job_that_lost_two_workers_travels_alone(store: Database) -> None:
     assert due(store) == Due(together=[once, other], alone=[lost])
 
 
-def test_the_probe_is_the_job_that_has_cost_least_due_or_not(store: Database) -> None:
-    costly, cheap, cheap_too = job_ids(store, wish(1), wish(2), wish(3))
-    change(store, [costly], failures=2, due_at=NOW - MINUTE)
-    change(store, [cheap, cheap_too], failures=1, due_at=NOW + 60 * MINUTE)
+def test_the_probe_is_the_job_that_waits_longest_due_or_not(store: Database) -> None:
+    later, sooner = job_ids(store, wish(1), wish(2))
+    change(store, [later], due_at=NOW + 70 * MINUTE)
+    change(store, [sooner], failures=2, due_at=NOW + 60 * MINUTE)
     with store.write() as session:
-        assert take_probe(session, "default") == Due([cheap], [])
+        assert take_probe(session, "default") == Due([sooner], [])
         assert take_probe(session, "other") == Due([], [])
-    assert take_one(store, cheap).id == cheap
+    assert take_one(store, sooner).id == sooner
+
+
+def test_a_probe_does_not_cut_short_the_wait_after_a_doubtful_write(store: Database) -> None:
+    doubtful, plain = job_ids(store, wish(1), wish(2))
+    change(store, [doubtful], read_first=True, due_at=NOW + 60 * MINUTE)
+    change(store, [plain], due_at=NOW + 70 * MINUTE)
+    with store.write() as session:
+        assert take_probe(session, "default") == Due([plain], [])
