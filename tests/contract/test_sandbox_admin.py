@@ -176,7 +176,7 @@ def test_it_stops_cleanly_on_a_signal(number: signal.Signals) -> None:
         "run('127.0.0.1', 0, SandboxOptions(targets=1), on_ready=lambda url: print(url, flush=True))\n"
         "print('stopped', flush=True)\n"
     )
-    with subprocess.Popen(  # noqa: S603 - our own interpreter and script
+    with subprocess.Popen(
         [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as run:
         assert run.stdout

@@ -52,7 +52,7 @@ class PostgresServer:
         arguments = ["-D", str(self._data), "-U", "postgres", "--auth=trust", "--encoding=utf8", "--no-sync"]
         command = [str(self._binaries / "initdb"), *arguments]
         try:
-            subprocess.run(command, user=self._user, cwd=self._folder, check=True, capture_output=True)  # noqa: S603 - our own
+            subprocess.run(command, user=self._user, cwd=self._folder, check=True, capture_output=True)
         except PermissionError as error:
             hint = "open the folders above it, or name a server in COACHSYNC_TEST_POSTGRES_URL"
             raise RuntimeError(f"user {self._user} cannot reach {self._binaries}: {hint}") from error
@@ -87,7 +87,7 @@ def _user_for(folder: Path) -> str | None:
     try:
         pwd.getpwnam(_SYSTEM_USER)
     except KeyError:
-        subprocess.run(["useradd", _SYSTEM_USER], check=True, capture_output=True)  # noqa: S603, S607 - a system tool, wherever it is
+        subprocess.run(["useradd", _SYSTEM_USER], check=True, capture_output=True)
     shutil.chown(folder, _SYSTEM_USER)
     return _SYSTEM_USER
 

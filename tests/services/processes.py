@@ -27,7 +27,7 @@ def spawn(
             _LIBC.prctl(_PR_SET_PDEATHSIG, death_signal)
 
     with log.open("ab") as output:
-        process = subprocess.Popen(  # noqa: S603 - the commands are the tests' own
+        process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=output,

@@ -73,7 +73,7 @@ def test_a_service_dies_with_a_test_run_that_is_killed(tmp_path: Path) -> None:
         "print(spawn(['sleep', '60'], pathlib.Path(sys.argv[1])), flush=True); time.sleep(60)"
     )
     command = [sys.executable, "-c", script, str(tmp_path / "log")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as run:  # noqa: S603 - our own script
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as run:
         assert run.stdout
         service = int(run.stdout.readline())
         run.send_signal(signal.SIGKILL)
