@@ -47,7 +47,7 @@ docs: $(READY) ## write the reference of the commands anew
 chaos: $(READY) ## the whole crash test: kills, a flushed broker, faults, on SQLite and PostgreSQL (minutes)
 	COACHSYNC_TEST_ROWS=10000 $(PYTEST) tests/acceptance -m slow -s
 
-bench: $(READY) ## measure accepting, sending and memory
+bench: $(READY) ## measure accepting a file, beside a bare loop that inserts it
 	$(BIN)/python benchmarks/main.py
 
 lock: ## lock the dependencies anew, with hashes and without URLs
