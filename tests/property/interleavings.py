@@ -313,15 +313,16 @@ class World:
             self.overtaken.add(held.job.resource)
             fate = Fate.LOST_APPLIED if fate in DIES else fate
         wish = TargetUpdate.model_validate_json(held.job.wish)
-        decision, tried = self._walk(held.job, wish, fate)
+        decision, tried = self._walk(held, wish, fate)
         if fate in DIES:
             self._die(worker)
         else:
             held.record = Record(held.job, decision, tried)
 
-    def _walk(self, job: Claimed, wish: TargetUpdate, fate: Fate) -> tuple[Decision, tuple[Tried, ...]]:
+    def _walk(self, held: Held, wish: TargetUpdate, fate: Fate) -> tuple[Decision, tuple[Tried, ...]]:
+        job = held.job
         if not (job.read_first or must_read(wish, job.known)):
-            return self._write(job, compose(wish, job.known), fate)
+            return self._write(held, compose(wish, job.known), fate)
         if fate is Fate.UNAVAILABLE:
             return self._decide(job, Unavailable(_seen(Operation.GET_TARGET), None, "down")), ()
         found = self.remote.read(wish)
@@ -331,15 +332,15 @@ class World:
             case AlreadyThere():
                 return Succeed("already_there", found), ()
             case Send(write=write):
-                return self._write(job, write, fate)
+                return self._write(held, write, fate)
             case ChangedElsewhere(found=value):
                 return Fail(CHANGED_ELSEWHERE, f"somebody set {value}", found), ()
             case OtherIdentity(fields=fields):
                 raise AssertionError(f"nobody changes identities here: {fields}")
 
-    def _write(self, job: Claimed, write: TargetWrite, fate: Fate) -> tuple[Decision, tuple[Tried, ...]]:
-        edited = self.remote.edited.get(write.name)
-        if job.id in self.left_at and edited is not None:
+    def _write(self, held: Held, write: TargetWrite, fate: Fate) -> tuple[Decision, tuple[Tried, ...]]:
+        job, edited = held.job, self.remote.edited.get(write.name)
+        if job.id in self.left_at and edited is not None and not held.late:
             assert edited < self.left_at[job.id], "a retry overwrites what a person changed since the first try"
         if fate in MAY_ARRIVE:
             self.left_at.setdefault(job.id, next(self.clock))
