@@ -22,6 +22,7 @@ def empty(database: Database) -> None:
             for name in names:
                 session.execute(text(f"DELETE FROM {name}"))  # noqa: S608 - our own tables
             session.execute(text("DELETE FROM sqlite_sequence"))
+            session.execute(text("DELETE FROM sqlite_sequence"))
         else:
             session.execute(text("SET LOCAL lock_timeout = '10s'"))  # a test that left a transaction open is told so
             session.execute(text(f"TRUNCATE {', '.join(names)} RESTART IDENTITY"))
