@@ -211,7 +211,7 @@ def test_a_target_that_is_not_there_is_missing_and_a_wrong_name_is_refused_with_
         ({"kind": "status", "status": 503}, Unavailable, 0),
         ({"kind": "status", "status": 500, "written": True}, Ambiguous, 1),
         ({"kind": "status", "status": 501}, Unsupported, 0),
-        ({"kind": "status", "status": 302, "headers": {"Location": "https://sso.example.com/?s=1"}}, Refused, 0),
+        ({"kind": "status", "status": 302, "headers": {"Location": "https://sso.example.com/?s=1"}}, Unavailable, 0),
     ],
     ids=str,
 )
