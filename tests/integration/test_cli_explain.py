@@ -203,6 +203,13 @@ def test_a_batch_s_story_adds_up_and_names_errors_rejections_slow_answers_and_a_
     assert "2.5 s: 1-2, attempt 1" in told
 
 
+def test_a_row_that_was_rejected_says_so_with_its_reason(store: Database, coachsync: Command) -> None:
+    offer(store, wish(1), None)
+    said = coachsync("explain", "1-2", code=2)
+    reason = "row 2 of batch 1 was rejected (line 3): target: must be a number"
+    assert said.err == f"error: JOB: there is no job 1-2: {reason}\n"
+
+
 def test_a_batch_that_has_ended_has_nothing_open(store: Database, coachsync: Command) -> None:
     settle(store, wish(1))
     story = coachsync.json("explain", 1)
@@ -223,7 +230,7 @@ def test_a_repeated_look_is_the_same_while_nothing_happens(store: Database, coac
     [
         ("nonsense", "NAME|JOB|BATCH: 'nonsense' is none of these: a job (17-203), a batch (17), a target ("),
         ("9", "BATCH: there is no batch 9; it may have been pruned"),
-        ("9-3", "JOB: there is no job 9-3: batch 9 has no row 3, or it was rejected or pruned"),
+        ("9-3", "JOB: there is no job 9-3: batch 9 has no row 3, or it was pruned (coachsync batches show 9)"),
         (wish(1).name, f"NAME: nothing is known of {wish(1).name}, and nothing was ever wished for it; expected a job"),
         ("17-203-4", "NAME|JOB|BATCH: '17-203-4' is none of these"),
     ],

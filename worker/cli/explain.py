@@ -16,6 +16,7 @@ from worker.cli.tell import tell_batch, tell_job, tell_resource
 from worker.store.engine import database_now
 from worker.store.explaining import batch_story, job_story, resource_story
 from worker.store.known import quota_resources
+from worker.store.listing import find_rejection
 
 FORMS = (
     "a job (17-203), a batch (17), a target (customers/…/profiles/…/targets/…)"
@@ -73,15 +74,18 @@ def _explain_batch(session: Session, batch: int, output: Output) -> None:
 def _explain_job(session: Session, job: int, output: Output) -> None:
     story = job_story(session, job)
     if story is None:
-        batch, row = job >> ROW_BITS, job & MAX_ROWS
-        output.fail(
-            f"JOB: there is no job {format_job_id(job)}: batch {batch} has no row {row}, or it was rejected or pruned"
-            f" (coachsync batches show {batch})"
-        )
+        output.fail(f"JOB: there is no job {format_job_id(job)}: {_why_no_job(session, job)}")
     if output.as_json:
         output.json(job_story_record(story))
     else:
         tell_job(story, output)
+
+
+def _why_no_job(session: Session, job: int) -> str:
+    batch, row = job >> ROW_BITS, job & MAX_ROWS
+    if refused := find_rejection(session, job):
+        return f"row {row} of batch {batch} was rejected (line {refused.line}): {refused.field}: {refused.reason}"
+    return f"batch {batch} has no row {row}, or it was pruned (coachsync batches show {batch})"
 
 
 def _explain_resource(session: Session, name: str, limit: int, output: Output) -> None:

@@ -64,6 +64,11 @@ def first_rejections(session: Session, batch_id: int, limit: int) -> list[Reject
     return list(session.execute(query.order_by(col(Rejection.job_id)).limit(limit)).scalars())
 
 
+def find_rejection(session: Session, job_id: int) -> Rejection | None:
+    """Of a row that never became the job it would have been."""
+    return session.get(Rejection, job_id)
+
+
 def errors_of_batch(session: Session, batch: Batch) -> list[ErrorCount]:
     """Failed jobs by code, most first. One look at the index per code: a batch's rows are never read through."""
     if not batch.failed:
