@@ -33,7 +33,7 @@ from worker.store.records import Record, record
 from worker.store.repairs import repair
 from worker.store.tables import jobs
 
-SECONDS = 3.0
+SECONDS = 2.5
 THREADS = 4
 TARGETS = 12
 

@@ -126,6 +126,17 @@ def test_a_pending_wish_that_reads_first_knows_the_late_write_for_ours(store: Da
     assert take_one(store, pending.id).ours == (10,)
 
 
+def test_a_repair_that_took_the_place_of_the_newest_wish_is_the_newest_to_the_next_late_writer(store: Database) -> None:
+    first, second = overtaken(store, 10), overtaken(store, 20)
+    running = take_one(store, job_of(store, wish(1, 30)))
+    (made,) = wake_up(store, first)
+    write(store, given_back(running))
+    write(store, applied(take_one(store, made)))
+    (again,) = wake_up(store, second)
+    assert job(store, again).wish == job(store, running.id).wish
+    assert_adds_up(store)
+
+
 def test_a_wish_found_unchanged_just_before_the_late_write_was_known_is_asserted(store: Database) -> None:
     late = overtaken(store)
     settle(store, wish(1, 20))

@@ -52,9 +52,9 @@ def test_processes_that_upgrade_at_once_all_succeed_and_one_does_the_work(databa
         starter.stdin.write("go\n")
         starter.stdin.flush()
     told = sorted(starter.communicate(timeout=30)[0].strip() for starter in starters)
-    assert [starter.returncode for starter in starters] == [0, 0, 0]
+    assert [starter.returncode for starter in starters] == [0, 0]
     newest = schema.newest()
-    assert told == sorted([str((None, newest)), str((newest, newest)), str((newest, newest))])
+    assert told == sorted([str((None, newest)), str((newest, newest))])
 
 
 def test_each_installation_has_a_salt_of_its_own(store: Database, tmp_path: Path) -> None:

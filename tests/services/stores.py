@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from sqlalchemy import URL, NullPool, create_engine, text
+from sqlalchemy import URL, NullPool, create_engine, event, text
 from sqlmodel import SQLModel
 
 from worker.store import schema
@@ -21,7 +21,6 @@ def empty(database: Database) -> None:
         if database.is_sqlite:
             for name in names:
                 session.execute(text(f"DELETE FROM {name}"))  # noqa: S608 - our own tables
-            session.execute(text("DELETE FROM sqlite_sequence"))
             session.execute(text("DELETE FROM sqlite_sequence"))
         else:
             session.execute(text("SET LOCAL lock_timeout = '10s'"))  # a test that left a transaction open is told so
@@ -49,6 +48,8 @@ def _run(url: URL, statement: str) -> None:
 
 def _upgraded(url: str) -> Iterator[Database]:
     database = Database(url)
+    if database.is_sqlite:  # no test of the store loses power: nothing waits for the disk
+        event.listen(database.engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous=OFF"))
     schema.upgrade(database)
     yield database
     database.close()
