@@ -9,7 +9,7 @@ from worker.store.engine import Database
 SHARED = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]  # each story begins with an empty store
 
 
-@settings(max_examples=30, suppress_health_check=SHARED)
+@settings(max_examples=20, suppress_health_check=SHARED)
 @given(story=stories())
 def test_the_newest_wish_wins_each_wish_has_one_effect_and_all_adds_up(
     sqlite_store: Database, story: list[Step]
@@ -17,7 +17,7 @@ def test_the_newest_wish_wins_each_wish_has_one_effect_and_all_adds_up(
     World(sqlite_store).live(story)
 
 
-@settings(max_examples=15, suppress_health_check=SHARED)
+@settings(max_examples=10, suppress_health_check=SHARED)
 @given(story=stories(people=True))
 def test_no_retry_overwrites_what_a_person_changed_since_the_first_try(
     sqlite_store: Database, story: list[Step]
@@ -26,7 +26,7 @@ def test_no_retry_overwrites_what_a_person_changed_since_the_first_try(
 
 
 @pytest.mark.postgres
-@settings(max_examples=6, phases=[Phase.generate], suppress_health_check=SHARED)
+@settings(max_examples=4, phases=[Phase.generate], suppress_health_check=SHARED)
 @given(story=stories())
 def test_postgresql_keeps_the_same_promises(postgres_store: Database, story: list[Step]) -> None:
     World(postgres_store).live(story)
