@@ -16,7 +16,7 @@ from schemas.jobs import JobState, QuotaRecalculation
 from worker.core.decisions import AMBIGUOUS_PAUSE, Decision, Fail, GiveBack, Retry, Succeed
 from worker.store import batches as batch_store
 from worker.store.acceptance import lock_resources
-from worker.store.claims import NO_LEASE, Claimed, by_batch, give_back, held, let_go, newer_pending
+from worker.store.claims import NO_LEASE, Claimed, by_batch, give_back, let_go, newer_pending
 from worker.store.doubts import mark_uncertain
 from worker.store.engine import database_now
 from worker.store.tables import attempts, jobs, quota_answers, targets
@@ -65,7 +65,7 @@ def record(session: Session, records: Sequence[Record], worker: Worker) -> list[
         return []
     lock_resources(session, (one.job.resource for one in records))
     ours = _still_ours(session, records)
-    mine = [one for one in records if one.job.id in ours]
+    mine = [one for one in records if (one.job.id, one.job.fence) in ours]
     _insert_attempts(session, records, worker)
     now = database_now(session)
     superseded = give_back(session, {one.job.id: one.job.fence for one in mine if isinstance(one.decision, GiveBack)})
@@ -75,16 +75,18 @@ def record(session: Session, records: Sequence[Record], worker: Worker) -> list[
     let_go(session, [one.job.resource for one in mine])
     let_go(session, [one.job.resource for one in mine if _in_doubt(one)], not_before=now + AMBIGUOUS_PAUSE)
     batch_store.count(session, _counts(mine, superseded))  # once, and last: batches are locked in one order
-    return [one for one in records if one.job.id not in ours]
+    return [one for one in records if (one.job.id, one.job.fence) not in ours]
 
 
 def _in_doubt(one: Record) -> bool:
     return isinstance(one.decision, Fail) and one.decision.doubtful
 
 
-def _still_ours(session: Session, records: Sequence[Record]) -> set[int]:
-    fences = {one.job.id: one.job.fence for one in records}
-    return set(session.execute(select(jobs.c.id).where(held(fences))).scalars())
+def _still_ours(session: Session, records: Sequence[Record]) -> set[tuple[int, int]]:
+    """Ids and fences of the jobs that still run as they were claimed."""
+    ids = sorted({one.job.id for one in records})
+    running = select(jobs.c.id, jobs.c.fence).where(jobs.c.id.in_(ids), jobs.c.state == JobState.RUNNING)
+    return {(row.id, row.fence) for row in session.execute(running)}
 
 
 def _insert_attempts(session: Session, records: Sequence[Record], worker: Worker) -> None:
