@@ -3,17 +3,29 @@
 from datetime import timedelta
 from typing import Any
 
-from celery import Celery
+from celery import Celery, bootsteps
 from kombu.entity import Exchange, Queue
 
 from schemas.lanes import Lane
 
 TASK = "coachsync.run_chunk"
 HARD_LIMIT = timedelta(seconds=120)  # above a chunk's time, patience and slack with the longest request timeout
-VISIBILITY = timedelta(seconds=300)  # well above twice the hard limit: nothing extends it once a message is taken
 
 # The default exchange routes by the queue's name; a named one needs a binding that a flush of the broker deletes.
 _DIRECT = Exchange("", type="direct")
+
+
+class ForgetMessages(bootsteps.StartStopStep):
+    """What a worker holds when its connection breaks is not put back.
+
+    kombu 5.7 tries to, through the connection that it has closed before, and the worker ends with an `AttributeError`.
+    A message is safe to lose: its chunk runs on, and each of its rows has a lease or counts as published for a while.
+    """
+
+    requires = ("celery.worker.consumer.tasks:Tasks",)
+
+    def start(self, parent: Any) -> None:
+        parent.task_consumer.channel.qos.restore_at_shutdown = False
 
 
 def queue_name(lane: Lane) -> str:
@@ -24,6 +36,7 @@ def make_app(broker_url: str, *, key_prefix: str = "coachsync:") -> Celery:
     """The application on one broker. ``key_prefix`` keeps its keys apart from others' on a shared server."""
     app = Celery("coachsync", broker=broker_url, include=["worker.tasks"], set_as_current=False)
     app.conf.update(_SETTINGS)
+    app.steps["consumer"].add(ForgetMessages)
     app.conf.task_queues = [
         Queue(queue_name(lane), exchange=_DIRECT, routing_key=queue_name(lane))
         for lane in (Lane.INTERACTIVE, Lane.BULK)
@@ -58,9 +71,7 @@ _SETTINGS: dict[str, Any] = {
 }
 
 _TRANSPORT: dict[str, Any] = {
-    "visibility_timeout": VISIBILITY.total_seconds(),
-    "unacked_restore_interval": 5,
-    "unacked_restore_throttle": 1,
+    "ack_emulation": False,
     "queue_order_strategy": "priority",
     "socket_timeout": 10,
     "socket_connect_timeout": 3,
