@@ -13,7 +13,7 @@ import pytest
 from pytest_celery import CeleryTestBroker, CeleryWorkerCluster
 from sqlalchemy import URL, NullPool, create_engine, text
 
-from tests.acceptance.installation import Config, Installation
+from tests.acceptance.installation import Config, Installation, installed
 from tests.acceptance.nodes import Setup, WorkerNode
 from tests.services.valkey import ValkeyServer
 
@@ -27,21 +27,20 @@ def own_valkey() -> Iterator[ValkeyServer]:
 
 
 @pytest.fixture(scope="module")
-def installed(own_valkey: ValkeyServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+def own_installation(own_valkey: ValkeyServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     """On SQLite, with a rate of 200/second, two workers of two children each, and loops."""
     folder = tmp_path_factory.mktemp("installation")
-    installation = Installation(Config(f"sqlite:///{folder / 'coachsync.db'}"), folder, own_valkey)
-    installation.start_all()
-    yield installation
-    installation.close()
+    with installed(Config(f"sqlite:///{folder / 'coachsync.db'}"), folder, own_valkey) as installation:
+        installation.start_all()
+        yield installation
 
 
 @pytest.fixture
-def installation(installed: Installation) -> Installation:
+def installation(own_installation: Installation) -> Installation:
     """All of it running, the remote as on its first day."""
-    installed.revive()
-    installed.remote.reset()
-    return installed
+    own_installation.revive()
+    own_installation.remote.reset()
+    return own_installation
 
 
 @pytest.fixture

@@ -10,19 +10,21 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from schemas.jobs import JobState
-from tests.acceptance.installation import Config, Installation
+from tests.acceptance.installation import Config, installed
 from tests.acceptance.night import KINDS, Plan, Story, live_through
 from tests.services.valkey import ValkeyServer
 
 ROWS = os.environ.get("COACHSYNC_TEST_ROWS")  # noqa: TID251 - tells the tests, not the code, how much to do
-SHORT = Plan(rows=1_200, rate=100, use=0.9)  # two nights on one machine, over few seconds
+SHORT = Plan(
+    rows=900, rate=60, use=0.6
+)  # two nights at once, beside whatever else runs: the whole night judges the share
 WHOLE = Plan(rows=int(ROWS or 0), rate=200, use=0.95)
 ENGINES = ("sqlite", "postgres")
 Stories = dict[str, Story]
@@ -72,7 +74,7 @@ def _site(database_url: str | None) -> Iterator[Site]:
 
 def _night(plan: Plan, site: Site) -> Story:
     config = Config(site.database_url, rate_limit=f"{plan.rate}/second")
-    with closing(Installation(config, site.folder, site.valkey)) as installation:
+    with installed(config, site.folder, site.valkey) as installation:
         installation.start_all()
         return live_through(installation, plan)
 
