@@ -23,8 +23,6 @@ from tests.services.valkey import ValkeyServer
 
 ROWS = os.environ.get("COACHSYNC_TEST_ROWS")  # noqa: TID251 - tells the tests, not the code, how much to do
 SHORT = Plan(rows=900, rate=60, use=0.6)  # two nights at once: the whole night, alone, judges the share
-    rows=900, rate=60, use=0.6
-)  # two nights at once, beside whatever else runs: the whole night judges the share
 WHOLE = Plan(rows=int(ROWS or 0), rate=200, use=0.95)
 ENGINES = ("sqlite", "postgres")
 Stories = dict[str, Story]
