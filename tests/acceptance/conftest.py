@@ -4,9 +4,11 @@ An installation is started once a module, since each of its processes imports fo
 started again before the next.
 """
 
+import itertools
 import os
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,10 @@ from sqlalchemy import URL, NullPool, create_engine, text
 
 from tests.acceptance.installation import Config, Installation, installed
 from tests.acceptance.nodes import Setup, WorkerNode
+from tests.services.postgres import PostgresServer
 from tests.services.valkey import ValkeyServer
+
+_NUMBERS = itertools.count(1)
 
 
 @pytest.fixture(scope="module")
@@ -70,11 +75,24 @@ def celery_setup_cls() -> type[Setup]:
 
 @pytest.fixture(scope="module")
 def own_postgres_url(_maintenance_url: URL) -> Iterator[str]:
-    """SQLAlchemy's url of an empty database of this module's own."""
-    name = f"coachsync_{os.getpid()}_acceptance"
-    server = create_engine(_maintenance_url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    with _database_on(_maintenance_url) as url:
+        yield url
+
+
+@pytest.fixture
+def restartable_postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
+    """On the embedded server, whatever server the other tests take."""
+    with _database_on(postgres_server.url) as url:
+        yield url
+
+
+@contextmanager
+def _database_on(maintenance: URL) -> Iterator[str]:
+    """SQLAlchemy's url of a new, empty database."""
+    name = f"coachsync_{os.getpid()}_acceptance_{next(_NUMBERS)}"
+    server = create_engine(maintenance, isolation_level="AUTOCOMMIT", poolclass=NullPool)
     with server.connect() as connection:
         connection.execute(text(f'CREATE DATABASE "{name}"'))
-    yield _maintenance_url.set(database=name).render_as_string(hide_password=False)
+    yield maintenance.set(database=name).render_as_string(hide_password=False)
     with server.connect() as connection:
         connection.execute(text(f'DROP DATABASE "{name}" WITH (FORCE)'))

@@ -24,10 +24,6 @@ WAITING = 50  # due jobs that nobody holds: fewer may be about to be taken
 SAMPLE_EVERY = 0.05
 
 
-def _errs(fault: Mapping[str, Any]) -> dict[str, Any]:
-    return {"match": {"path": "/v1/*", "probability": 0.02 / len(KINDS)}, "fault": fault}
-
-
 KINDS: tuple[Mapping[str, Any], ...] = (
     {"kind": "status", "status": 429, "retry_after": f"{WAIT:g}"},
     {"kind": "status", "status": 503, "retry_after": f"{WAIT:g}"},
@@ -45,11 +41,12 @@ KINDS: tuple[Mapping[str, Any], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """``rate`` requests a second; of them at least ``use`` while work waits."""
+    """``rate`` requests a second, at least ``use`` of them while work waits; ``faulty`` is the share that errs."""
 
     rows: int
     rate: int
     use: float
+    faulty: float = 0.02
 
     @property
     def patience(self) -> float:
@@ -128,7 +125,7 @@ def live_through(installation: Installation, plan: Plan) -> Story:
     """On a running installation, from the file to the last job's end."""
     remote = installation.remote
     remote.limit(f"{plan.rate}/second")  # the remote's own: whoever exceeds it is told so
-    remote.script([_errs(fault) for fault in KINDS])
+    remote.script(_faults(plan))
     night = nightly_file(plan.rows)
     started = time.monotonic()
     with Observer(installation) as observer:
@@ -156,6 +153,11 @@ def live_through(installation: Installation, plan: Plan) -> Story:
         use=_use(plan, arrivals, observer.samples, flushed),
         seconds=ended - started,
     )
+
+
+def _faults(plan: Plan) -> list[dict[str, Any]]:
+    match = {"path": "/v1/*", "probability": plan.faulty / len(KINDS)}
+    return [{"match": match, "fault": fault} for fault in KINDS]
 
 
 def _use(plan: Plan, arrivals: list[Arrival], samples: list[tuple[float, bool]], flushed: float) -> Use:

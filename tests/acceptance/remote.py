@@ -7,8 +7,6 @@ from typing import Any
 
 import httpx
 
-FAULT_FREE: tuple[Mapping[str, Any], ...] = ()
-
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
@@ -63,13 +61,6 @@ class Remote:
         most: int = self._ask("GET", "ledger", params={"window": str(seconds)})["most_in"][str(seconds)]
         return most
 
-    def value_of(self, name: str) -> float:
-        """Read without the fleet's permit: this request is the test's own, and counted in the ledger."""
-        answer = self.http.get(f"/v1/{name}")
-        assert answer.status_code == 200, answer.text
-        value: float = answer.json()["target"]["target"]
-        return value
-
     def values(self) -> dict[str, float]:
         """What each target that was ever written holds now."""
         return {effect.name: effect.value for effect in self.effects()}
@@ -77,9 +68,10 @@ class Remote:
     def effects_by_key(self) -> Counter[str]:
         return Counter(effect.key for effect in self.effects())
 
-    def write_as_a_person(self, name: str, identity: Mapping[str, str], value: float) -> None:
-        query = {f"target.{field}": text for field, text in identity.items()} | {"target.target": str(value)}
-        assert self.http.patch(f"/v1/{name}", params=query).status_code == 200
+    def replays(self) -> int:
+        """How often a remembered answer was given again for the same key."""
+        replays: int = self._ask("GET", "ledger")["replays"]
+        return replays
 
     def script(self, faults: Sequence[Mapping[str, Any]]) -> None:
         self._ask("POST", "faults", json=list(faults))

@@ -1,0 +1,127 @@
+"""What may be lost at any moment: a worker, the broker, a loop, the remote's good will. Real processes and signals."""
+
+import time
+from collections import Counter
+from collections.abc import Iterable
+
+import pytest
+from pytest_celery import CeleryTestSetup
+
+from schemas.jobs import JobState
+from schemas.lanes import Lane
+from tests.acceptance.installation import TOKEN, Installation, wait_until
+from tests.acceptance.wishes import target_of, wish
+
+INTERACTIVE_WITHIN = 5.0  # P10
+STOPS_WITHIN = 10.0  # a chunk's time, a request's, a loaded machine's
+
+
+def assert_each_done_once(installation: Installation, batch: int, values: dict[str, float]) -> None:
+    assert installation.states(batch) == {JobState.SUCCEEDED: len(values)}
+    effects = installation.remote.effects()
+    assert {effect.name: effect.value for effect in effects} == values
+    assert set(Counter(effect.key for effect in effects).values()) == {1}
+
+
+def wanted(numbers: Iterable[int], value: float) -> dict[str, float]:
+    return {target_of(number).name: value for number in numbers}
+
+
+def wait_until_under_way(installation: Installation, batch: int) -> None:
+    wait_until(lambda: installation.batch(batch).succeeded > 50, "the batch is under way", seconds=30)
+    assert installation.batch(batch).completed_at is None
+
+
+def test_the_setup_is_pytest_celerys_own(celery_setup: CeleryTestSetup) -> None:
+    """Its broker is our valkey; its workers answer there, to our application."""
+    assert celery_setup.ready(control=True)
+    assert len(celery_setup.worker_cluster) == 2
+
+
+def test_a_broker_that_dies_and_comes_back_empty_loses_nothing(
+    celery_setup: CeleryTestSetup, installation: Installation
+) -> None:
+    numbers = range(600)
+    batch = installation.accept(wish(number, 1.25) for number in numbers)
+    wait_until_under_way(installation, batch)
+    celery_setup.broker.kill()
+    celery_setup.broker.restart()
+    installation.await_end(batch)
+    assert_each_done_once(installation, batch, wanted(numbers, 1.25))
+    assert not installation.crashes(batch), "the workers live on, and finish what they had"
+
+
+def test_a_worker_that_is_told_to_stop_finishes_what_is_in_flight_and_gives_back_the_rest(
+    celery_setup: CeleryTestSetup, installation: Installation
+) -> None:
+    numbers = range(600)
+    batch = installation.accept(wish(number, 2.25) for number in numbers)
+    wait_until_under_way(installation, batch)
+    asked = time.monotonic()
+    celery_setup.worker.kill("SIGTERM")
+    assert time.monotonic() - asked < STOPS_WITHIN
+    assert installation.started["worker-1"].exit_code == 0
+    installation.await_end(batch)
+    assert_each_done_once(installation, batch, wanted(numbers, 2.25))
+    assert not installation.crashes(batch)
+    assert len(installation.remote.arrivals()) == len(numbers), "no request was cut off, none was sent again"
+
+
+@pytest.mark.usefixtures("celery_setup")
+def test_two_loops_at_once_double_nothing(installation: Installation) -> None:
+    numbers = range(400)
+    installation.start_loops("loops-2").ready()
+    batch = installation.accept(wish(number, 3.25) for number in numbers)
+    installation.await_end(batch)
+    installation.started["loops-2"].kill("SIGTERM")
+    assert installation.started["loops-2"].exit_code == 0
+    assert_each_done_once(installation, batch, wanted(numbers, 3.25))
+    assert len(installation.remote.arrivals()) == len(numbers)
+
+
+def test_a_worker_that_starts_before_its_broker_comes_alive_by_itself(
+    celery_setup: CeleryTestSetup, installation: Installation
+) -> None:
+    worker = installation.started["worker-1"]
+    worker.kill()
+    celery_setup.broker.kill()
+    worker.start()
+    wait_until(lambda: "Cannot connect" in worker.logs(), "the worker misses its broker", seconds=60)
+    celery_setup.broker.restart()
+    worker.ready()
+    numbers = range(600)
+    batch = installation.accept(wish(number, 4.25) for number in numbers)
+    installation.await_end(batch)
+    assert_each_done_once(installation, batch, wanted(numbers, 4.25))
+    assert "chunk_done" in worker.logs()
+
+
+@pytest.mark.usefixtures("celery_setup")
+def test_an_expired_token_puts_the_remote_aside_and_fails_no_job(installation: Installation) -> None:
+    numbers = range(200)
+    installation.remote.settings(token="a newer one")
+    batch = installation.accept(wish(number, 5.25) for number in numbers)
+    wait_until(lambda: installation.quarantined() is not None, "the remote is put aside", seconds=30)
+    wait_until(lambda: installation.probes() >= 1, "it is probed", seconds=30)
+    assert set(installation.states(batch)) <= {JobState.PENDING, JobState.RUNNING}
+    assert len(installation.remote.arrivals()) < len(numbers), "not each job has to be told"
+    installation.remote.settings(token=TOKEN)
+    installation.await_end(batch)
+    assert_each_done_once(installation, batch, wanted(numbers, 5.25))
+    assert installation.quarantined() is None
+
+
+@pytest.mark.usefixtures("celery_setup")
+def test_an_interactive_change_overtakes_a_bulk_batch(installation: Installation) -> None:
+    bulk = installation.accept(wish(number, 6.25) for number in range(1_200))
+    wait_until_under_way(installation, bulk)
+    waits = []
+    for number in range(5_000, 5_003):
+        asked = time.monotonic()
+        urgent = installation.accept([wish(number, 7.25)], Lane.INTERACTIVE)
+        installation.await_end(urgent, seconds=30)
+        (sent,) = [one.at for one in installation.remote.arrivals() if one.name == target_of(number).name]
+        waits.append(sent - asked)
+    assert installation.batch(bulk).completed_at is None, "the bulk batch was there all the time"
+    assert max(waits) < INTERACTIVE_WITHIN, waits
+    installation.await_end(bulk)
