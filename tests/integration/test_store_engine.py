@@ -2,10 +2,11 @@
 
 import sqlite3
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
-from threading import Event, Thread
+from threading import Barrier, Event, Thread
 
 import psycopg
 import pytest
@@ -50,6 +51,24 @@ def test_the_databases_clock_is_utc_and_goes_on_within_a_transaction(store: Data
         assert abs(first - datetime.now(UTC)) < timedelta(seconds=5)  # noqa: TID251 - both are on this machine
         while database_now(session) == first:
             pass
+
+
+def test_a_new_file_that_many_open_at_once_is_opened_by_all(tmp_path: Path) -> None:
+    """The first turns it to write-ahead logging, which makes the others wait and not fail."""
+    for number in range(20):
+        start = Barrier(4)
+        url = f"sqlite:///{tmp_path / f'{number}.db'}"
+
+        def open_it(_: int, url: str = url, start: Barrier = start) -> str:
+            database = Database(url)
+            start.wait(timeout=10)
+            with database.write() as session:
+                mode = str(session.execute(text("PRAGMA journal_mode")).scalar_one())
+            database.close()
+            return mode
+
+        with ThreadPoolExecutor(4) as pool:
+            assert list(pool.map(open_it, range(4))) == ["wal"] * 4
 
 
 def test_a_second_writer_waits_for_the_first(sqlite_store: Database) -> None:
