@@ -33,10 +33,10 @@ def own_valkey() -> Iterator[ValkeyServer]:
 
 @pytest.fixture(scope="module")
 def own_installation(own_valkey: ValkeyServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
-    """On SQLite, with a rate of 200/second, two workers of two children each, and loops."""
+    """On SQLite, with a rate of 200/second, two workers of two children each, and two loops where one would do."""
     folder = tmp_path_factory.mktemp("installation")
     with installed(Config(f"sqlite:///{folder / 'coachsync.db'}"), folder, own_valkey) as installation:
-        installation.start_all()
+        installation.start_all(loops=2)
         yield installation
 
 

@@ -102,9 +102,9 @@ class Installation:
     def start_loops(self, name: str) -> ProcessContainer:
         return self._start(name, ["loops"], self.env, lambda _: self._beats(name))
 
-    def start_all(self) -> None:
-        fleet = [self.start_worker("worker-1"), self.start_worker("worker-2"), self.start_loops("loops")]
-        for process in fleet:
+    def start_all(self, *, loops: int = 1) -> None:
+        workers = [self.start_worker(f"worker-{number}") for number in (1, 2)]
+        for process in [*workers, *(self.start_loops(f"loops-{number}") for number in range(1, loops + 1))]:
             process.ready()
 
     def revive(self) -> None:
@@ -117,11 +117,14 @@ class Installation:
         for process in ended:
             process.ready()
 
-    def close(self) -> None:
+    def stop_all(self) -> None:
         for process in self.started.values():
             process.ask_to_stop()
         for process in self.started.values():
             process.teardown()
+
+    def close(self) -> None:
+        self.stop_all()
         self.opened.close()
 
     def coachsync(self, *arguments: str) -> tuple[int, str]:

@@ -89,6 +89,21 @@ def test_a_database_that_restarts_under_load_loses_nothing(
         assert len(site.remote.effects()) == len(numbers)
 
 
+@pytest.mark.parametrize("site", ["read"], indirect=True)
+def test_a_worker_that_starts_before_its_broker_comes_alive_by_itself(site: Installation) -> None:
+    worker = site.started["worker-1"]
+    worker.kill()
+    site.started["worker-2"].kill()
+    site.broker.kill()
+    worker.start()
+    wait_until(lambda: "Cannot connect" in worker.logs(), "the worker misses its broker", seconds=60)
+    site.broker.restart()
+    worker.ready()
+    batch = site.accept(wish(number, 5.5) for number in range(50))
+    site.await_end(batch)
+    assert site.states(batch) == {JobState.SUCCEEDED: 50}
+
+
 def _holder(site: Installation, resource: str) -> int | None:
     """The pid of the worker process that has the job now."""
     with site.runtime.database.read() as session:

@@ -10,14 +10,13 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from schemas.jobs import JobState
 from tests.acceptance.chaos import ONLY_IN_CHAOS, ROWS
-from tests.acceptance.installation import Config, installed
+from tests.acceptance.installation import Config, Installation, installed
 from tests.acceptance.night import KINDS, Plan, Story, live_through
 from tests.services.valkey import ValkeyServer
 
@@ -41,36 +40,33 @@ def stories(request: pytest.FixtureRequest, own_postgres_url: str) -> Iterator[S
     """
     plan: Plan = request.param
     with ExitStack() as stack:
-        sites = [stack.enter_context(_site(None, "read")), stack.enter_context(_site(own_postgres_url, "header"))]
+        sites = [
+            stack.enter_context(_site(plan, idempotency, url))
+            for idempotency, url in (("read", None), ("header", own_postgres_url))
+        ]
         side_by_side = len(ENGINES) if plan is SHORT else 1
         with ThreadPoolExecutor(side_by_side) as threads:
             yield dict(zip(ENGINES, threads.map(lambda site: _night(plan, site), sites), strict=True))
 
 
-@dataclass(frozen=True, slots=True)
-class Site:
-    """Where an installation is to be, and whether its remote honours keys."""
-
-    folder: Path
-    valkey: ValkeyServer
-    database_url: str
-    idempotency: str
-
-
 @contextmanager
-def _site(database_url: str | None, idempotency: str) -> Iterator[Site]:
-    with tempfile.TemporaryDirectory(prefix="coachsync-night-") as name:
+def _site(plan: Plan, idempotency: str, database_url: str | None) -> Iterator[Installation]:
+    with tempfile.TemporaryDirectory(prefix="coachsync-night-") as name, ExitStack() as stack:
         folder = Path(name)
         valkey = ValkeyServer(folder)
-        yield Site(folder, valkey, database_url or f"sqlite:///{folder / 'coachsync.db'}", idempotency)
-        valkey.stop()
+        stack.callback(valkey.stop)
+        url = database_url or f"sqlite:///{folder / 'coachsync.db'}"
+        config = Config(url, rate_limit=f"{plan.rate}/second", idempotency=idempotency)
+        yield stack.enter_context(installed(config, folder, valkey))
 
 
-def _night(plan: Plan, site: Site) -> Story:
-    config = Config(site.database_url, rate_limit=f"{plan.rate}/second", idempotency=site.idempotency)
-    with installed(config, site.folder, site.valkey) as installation:
-        installation.start_all()
-        return live_through(installation, plan)
+def _night(plan: Plan, site: Installation) -> Story:
+    """Its fleet ends with it, so that the next one has the machine to itself."""
+    site.start_all()
+    try:
+        return live_through(site, plan)
+    finally:
+        site.stop_all()
 
 
 @pytest.fixture(params=ENGINES)
