@@ -15,7 +15,7 @@ HARD_LIMIT = timedelta(seconds=120)  # above a chunk's time, patience and slack 
 _DIRECT = Exchange("", type="direct")
 
 
-class ForgetMessages(bootsteps.StartStopStep):  # type: ignore[misc]  # celery ships no types
+class ForgetMessages(bootsteps.StartStopStep):
     """What a worker holds when its connection breaks is not put back.
 
     kombu 5.7 tries to, through the connection that it has closed before, and the worker ends with an `AttributeError`.
