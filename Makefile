@@ -51,8 +51,9 @@ docs: $(READY) ## write the reference of the commands anew
 chaos: $(READY) ## the whole crash test: kills, a flushed broker, faults, on SQLite and PostgreSQL (minutes)
 	COACHSYNC_TEST_ROWS=10000 $(PYTEST) tests/acceptance -m slow -s
 
-bench: $(READY) ## measure accepting a file, beside a bare loop that inserts it
-	$(BIN)/python benchmarks/main.py
+bench: $(READY) ## measure accepting a file beside a bare loop, and how full the fleet keeps a limit (4 minutes)
+	$(BIN)/python benchmarks/accepting.py
+	$(BIN)/python -m benchmarks.limiter
 
 lock: ## lock the dependencies anew, with hashes and without URLs
 	uv pip compile -q pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-annotate \

@@ -12,7 +12,7 @@ from api_adapter.rate_limit.permits import Grant, Permit, RateLimiter, Settled, 
 from schemas.lanes import Lane
 
 LEAST_PAUSE = 0.03
-MOST_SPREAD = 0.05  # seconds that processes are kept apart which wait for the same moment
+MOST_SPREAD = 0.02  # seconds that processes are kept apart which wait for the same moment
 
 
 class PermitPool:

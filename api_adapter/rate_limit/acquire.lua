@@ -258,7 +258,8 @@ local function window_bound(state, limit, in_flight)
   local window = state.windows[limit.name]
   local allowed = math.max(1, math.floor(limit.limit * state.factor))
   local room = allowed - window.used - in_flight
-  local kept = request.lane == 'bulk' and math.floor(allowed * request.reserve) or 0
+  local reserved = request.lane == 'bulk' and limit.window >= rules.reserved_from
+  local kept = reserved and math.floor(allowed * request.reserve) or 0
   return {
     why = room > 0 and room <= kept and 'reserved' or 'window', room = room - kept,
     freed_at = function(missing) return math.min(settled_leave_at(window, missing), under_way_leaves_at(window)) end,

@@ -196,7 +196,7 @@ class LocalLimiter:
         for limit in policy.limits:
             window, allowed = memory.windows[limit.window], limit.at(pace.factor)
             room = allowed - window.used - in_flight
-            kept = policy.reserve(allowed) if lane is Lane.BULK else 0
+            kept = policy.reserve(limit.window_ms, allowed) if lane is Lane.BULK else 0
             why = Why.RESERVED if 0 < room <= kept else Why.WINDOW
             yield _Bound(why, room - kept, partial(self._freed_at, memory, now, window))
         yield _Bound(Why.IN_FLIGHT, policy.max_in_flight - in_flight, lambda _: now + rules.POLL_MS)

@@ -19,6 +19,7 @@ BURST_SHARE = 0.25  # of the shortest window's limit, what may go at once after 
 GROUP_MS = 10  # permits are worth asking for in groups of at least this much of the pace
 MAX_COOLDOWN = timedelta(hours=1)
 UNHINTED_COOLDOWN = timedelta(seconds=1)  # after a 429 that names no wait
+RESERVED_FROM_MS = 5000  # a shorter window is sooner waited for than reserved
 POLL_MS = 20  # when to ask again where only another's settlement or an interactive asker stands before us
 INTERACTIVE_GRACE_MS = 1000  # how long an asker that did not come back in time still counts as waiting
 FORGET_WINDOW_AFTER_MS = 60_000  # and one window more, once no policy names it
@@ -100,9 +101,9 @@ class Policy:
         """How many permits are worth waiting for at once, so that a busy fleet asks in groups and not one by one."""
         return min(want, self.burst(factor), max(1, math.floor(self.pace(factor) * GROUP_MS)))
 
-    def reserve(self, limit: int) -> int:
-        """What bulk leaves of a window's ``limit`` to the interactive lane."""
-        return math.floor(limit * self.interactive_reserve)
+    def reserve(self, window_ms: int, allowed: int) -> int:
+        """What bulk leaves of a window, of what it allows now, to the interactive lane."""
+        return math.floor(allowed * self.interactive_reserve) if window_ms >= RESERVED_FROM_MS else 0
 
 
 def slot_ms(window_ms: int) -> int:

@@ -41,6 +41,7 @@ _RULES = {
     "slots": rules.SLOTS,
     "burst_share": rules.BURST_SHARE,
     "group": rules.GROUP_MS,
+    "reserved_from": rules.RESERVED_FROM_MS,
     "poll": rules.POLL_MS,
     "grace": rules.INTERACTIVE_GRACE_MS,
     "max_cooldown": rules.MAX_COOLDOWN // timedelta(milliseconds=1),

@@ -221,6 +221,11 @@ def test_a_reserve_of_less_than_one_request_reserves_nothing(bench: Bench) -> No
     assert len(drain(bench, limiter, 59)) == 20
 
 
+def test_of_a_short_window_nothing_is_reserved(bench: Bench) -> None:
+    limiter = warm(bench, policy((100, SECOND), reserve=0.05))
+    assert len(drain(bench, limiter, 0.9)) == 100
+
+
 def test_bulk_gets_nothing_while_an_interactive_asker_waits(bench: Bench) -> None:
     limiter = warm(bench, policy((10, SECOND)))
     bench.ask(limiter, 10)

@@ -100,14 +100,20 @@ def test_a_settlement_counts_at_least_a_window_and_hardly_longer(window_ms: int)
 
 
 @pytest.mark.parametrize(
-    ("limit", "factor", "burst", "group_of_100", "reserve"),
-    [(1, 1.0, 1, 1, 0), (20, 1.0, 5, 1, 0), (100, 1.0, 25, 1, 2), (1000, 1.0, 250, 10, 20), (1000, 0.05, 12, 1, 20)],
+    ("limit", "factor", "burst", "group_of_100"),
+    [(1, 1.0, 1, 1), (20, 1.0, 5, 1), (100, 1.0, 25, 1), (1000, 1.0, 250, 10), (1000, 0.05, 12, 1)],
 )
-def test_burst_group_and_reserve_follow_the_limit(
-    limit: int, factor: float, burst: int, group_of_100: int, reserve: int
-) -> None:
+def test_burst_and_group_follow_the_limit(limit: int, factor: float, burst: int, group_of_100: int) -> None:
     policy = Policy((RateLimit(limit, SECOND),), 10)
-    assert (policy.burst(factor), policy.group(100, factor), policy.reserve(limit)) == (burst, group_of_100, reserve)
+    assert (policy.burst(factor), policy.group(100, factor)) == (burst, group_of_100)
+
+
+@pytest.mark.parametrize(
+    ("window_ms", "allowed", "reserve"),
+    [(60_000, 1000, 20), (60_000, 49, 0), (5_000, 100, 2), (4_999, 100, 0), (1_000, 1000, 0)],
+)
+def test_a_share_of_what_is_not_soon_free_again_is_reserved(window_ms: int, allowed: int, reserve: int) -> None:
+    assert Policy((RateLimit(100, SECOND),), 10).reserve(window_ms, allowed) == reserve
 
 
 def test_the_shortest_window_sets_the_pace() -> None:

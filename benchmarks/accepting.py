@@ -1,6 +1,6 @@
 """Accepting a file, beside a bare loop that parses it and inserts the same rows; both in this run, on SQLite.
 
-    python benchmarks/main.py [--rows 20000] [--rounds 3]
+    python benchmarks/accepting.py [--rows 20000] [--rounds 3]
 
 Prints rows a second, the ratio of the medians, and the peak memory of accepting. Figures of one machine and one moment:
 trust the ratio.
