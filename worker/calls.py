@@ -182,6 +182,7 @@ def _tried(outcome: Outcome[Any], started_at: datetime) -> Tried:
         outcome=type(outcome).__name__.lower(),
         message=_message(outcome),
         request_id=exchange.request_id,
+        retry_after=exchange.retry_after,
     )
 
 

@@ -23,11 +23,13 @@ from worker.store import quarantine
 from worker.store.claims import Claimed, Lease, claim
 from worker.store.dispatching import unpublish
 from worker.store.engine import Database
+from worker.store.pauses import is_paused, pause
 from worker.store.records import Record, Worker
 
 MOST_AT_ONCE = 50
 LEAST_SLICE = 25
 LEAST_PATIENCE = timedelta(seconds=3)
+LONGEST_PAUSE = timedelta(seconds=30)  # what is full may be found free: limits are raised
 LEASE_SLACK = timedelta(seconds=10)  # to write the records; a late one is repaired
 
 _log = get_logger(__name__)
@@ -99,6 +101,8 @@ class Executor:
                 for _ in range(run.at_once):
                     group.create_task(self._work(run, means))
             run.give_back_rest()
+            wait = timedelta(seconds=pool.opens_at - asyncio.get_running_loop().time())
+            run.pause = min(wait, LONGEST_PAUSE) if wait > CHUNK_BUDGET else None
 
     def _means(self, run: "_Run", pool: PermitPool) -> Means:
         deadline = asyncio.get_running_loop().time() + CHUNK_BUDGET.total_seconds()
@@ -116,7 +120,7 @@ class Executor:
         )
 
     async def _work(self, run: "_Run", means: Means) -> None:
-        while (job := await self._next(run, means.deadline)) is not None:
+        while (job := await self._next(run, means)) is not None:
             if not run.may_try(job):
                 run.recorder.add(Record(job, Retry(full_jitter(job.failures + 1, self.uniform), failure=False)))
                 continue
@@ -130,10 +134,10 @@ class Executor:
                 run.observe(job, calls)
             run.recorder.add(record)
 
-    async def _next(self, run: "_Run", deadline: float) -> Claimed | None:
+    async def _next(self, run: "_Run", means: Means) -> Claimed | None:
         """The next job; whoever finds them getting few goes for more, while the others work on."""
         loop = asyncio.get_running_loop()
-        while run.trip is None and loop.time() < deadline:
+        while run.trip is None and loop.time() < means.deadline and not means.permits.is_shut(means.deadline):
             if run.runs_low and not run.claiming.locked():
                 async with run.claiming:
                     await self._claim_some(run)
@@ -156,16 +160,20 @@ class Executor:
         chunk, remote = run.chunk, run.remote
         lasts = CHUNK_BUDGET + remote.patience + remote.request_timeout + LEASE_SLACK
         with self.database.write() as session:
-            if not chunk.probe and quarantine.find(session, remote.name):
+            if not chunk.probe and (
+                quarantine.find(session, remote.name) or is_paused(session, remote.name, chunk.lane)
+            ):
                 unpublish(session, ids)
                 return []
             return claim(session, ids, Lease(chunk.id, lasts))
 
     def _close(self, run: "_Run") -> Summary:
         name, tripped, released = run.remote.name, False, False
-        if run.unclaimed or run.trip or run.chunk.probe:
+        if run.unclaimed or run.trip or run.pause or run.chunk.probe:
             with self.database.write() as session:
                 unpublish(session, run.unclaimed)
+                if run.pause:
+                    pause(session, name, run.chunk.lane, run.pause)
                 if run.trip:
                     tripped = quarantine.put_aside(session, name, run.trip.reason)
                 elif run.chunk.probe and run.answered:
@@ -185,6 +193,7 @@ class _Run:
     waiting: deque[Claimed] = field(default_factory=deque)
     claiming: asyncio.Lock = field(default_factory=asyncio.Lock)
     trip: Trip | None = None
+    pause: timedelta | None = None
     answered: bool = False
     claimed: int = 0
     given_back: int = 0

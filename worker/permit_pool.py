@@ -7,6 +7,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 
 from api_adapter.rate_limit.permits import Grant, Permit, RateLimiter, Settled, Why
 from schemas.lanes import Lane
@@ -15,14 +16,27 @@ LEAST_PAUSE = 0.03
 MOST_SPREAD = 0.02  # seconds that processes are kept apart which wait for the same moment
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Asker:
+    """Waits until ``deadline``; ``permit`` is None for one that was turned away."""
+
+    deadline: float
+    permit: asyncio.Future[Permit | None]
+
+
 class PermitPool:
-    """One remote's permits for one lane, while a chunk runs. ``uniform`` gives [0, 1) and spreads the askers."""
+    """One remote's permits for one lane, while a chunk runs. ``uniform`` gives [0, 1) and spreads the askers.
+
+    ``opens_at`` is when, by the loop's clock, the limiter will give the next permit: who cannot wait so long is turned
+    away at once.
+    """
 
     def __init__(self, limiter: RateLimiter, lane: Lane, uniform: Callable[[], float]) -> None:
         self._limiter = limiter
         self._lane = lane
         self._uniform = uniform
-        self._waiting: deque[asyncio.Future[Permit]] = deque()
+        self.opens_at = 0.0
+        self._waiting: deque[_Asker] = deque()
         self._settled: list[Settled] = []
         self._wake = asyncio.Event()
 
@@ -44,29 +58,35 @@ class PermitPool:
 
         ``ahead`` of the others goes who has begun: a job that has read and may not write has cost a permit for nothing.
         """
+        if self.is_shut(deadline):
+            return None
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[Permit] = loop.create_future()
-        (self._waiting.appendleft if ahead else self._waiting.append)(future)
+        asker = _Asker(deadline, loop.create_future())
+        (self._waiting.appendleft if ahead else self._waiting.append)(asker)
         self._wake.set()
-        permit = None
+        taken = False
         try:
-            await asyncio.wait((future,), timeout=max(0.0, deadline - loop.time()))
-            permit = future.result() if future.done() else None
+            await asyncio.wait((asker.permit,), timeout=max(0.0, deadline - loop.time()))
+            taken = asker.permit.done()
         finally:
-            if permit is None:
-                self._leave(future)
-        return permit
+            if not taken:
+                self._leave(asker)
+        return asker.permit.result() if taken else None
+
+    def is_shut(self, deadline: float) -> bool:
+        """Whether no permit will come before ``deadline``."""
+        return deadline <= self.opens_at
 
     def settle(self, settled: Settled) -> None:
         self._settled.append(settled)
         self._wake.set()
 
-    def _leave(self, future: "asyncio.Future[Permit]") -> None:
+    def _leave(self, asker: "_Asker") -> None:
         """Give up waiting; a permit that came in the same moment is given back."""
-        if future.done():
-            self.settle(Settled(future.result(), sent=False))
-        else:
-            self._waiting.remove(future)
+        if not asker.permit.done():
+            self._waiting.remove(asker)
+        elif permit := asker.permit.result():
+            self.settle(Settled(permit, sent=False))
 
     async def _pump(self) -> None:
         while True:
@@ -89,9 +109,16 @@ class PermitPool:
     def _hand_out(self, grant: Grant) -> None:
         for permit in grant.permits:
             if self._waiting:
-                self._waiting.popleft().set_result(permit)
+                self._waiting.popleft().permit.set_result(permit)
             else:
                 self._settled.append(Settled(permit, sent=False))
+        self.opens_at = asyncio.get_running_loop().time() + grant.retry_in.total_seconds()
+        self._turn_away()
+
+    def _turn_away(self) -> None:
+        for asker in [asker for asker in self._waiting if self.is_shut(asker.deadline)]:
+            self._waiting.remove(asker)
+            asker.permit.set_result(None)
 
     async def _pause(self, grant: Grant) -> None:
         """Until asking again makes sense, or something was settled that must not wait so long."""

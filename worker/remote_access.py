@@ -1,6 +1,5 @@
 """One remote made ready for a worker process: transport, authentication, client, limiter."""
 
-from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from typing import assert_never
 
@@ -10,7 +9,7 @@ from api_adapter.auth import client_credentials, static
 from api_adapter.auth.authenticator import Authenticator
 from api_adapter.auth.redis_tokens import RedisTokenStore
 from api_adapter.client import CoachingClient
-from api_adapter.rate_limit.policy import Policy, parse_rate_limit
+from api_adapter.rate_limit.policy import Policy, Seed, parse_rate_limit
 from api_adapter.rate_limit.shared import SharedLimiter
 from api_adapter.transport import Timeouts, Transport
 from worker import credentials
@@ -34,10 +33,7 @@ def patience_of(policy: Policy, request_timeout: timedelta) -> timedelta:
     return request_timeout + min(MOST_PATIENCE, max(LEAST_PATIENCE, 2 * slowest))
 
 
-def open_remote(
-    remote: Remote, redis: Redis, sent_lately: Callable[[str, timedelta], Awaitable[int]]
-) -> tuple[RemoteAccess, Transport]:
-    """``sent_lately`` bounds what was sent within a window, for a limiter that has lost its memory."""
+def open_remote(remote: Remote, redis: Redis, history: Seed) -> tuple[RemoteAccess, Transport]:
     timeouts = Timeouts.within(remote.request_timeout)
     transport = Transport(ca_bundle=remote.ca_bundle, max_connections=remote.max_in_flight, timeouts=timeouts)
     client = CoachingClient(
@@ -50,7 +46,7 @@ def open_remote(
     access = RemoteAccess(
         name=remote.name,
         client=client,
-        limiter=limiter_of(remote, redis, sent_lately),
+        limiter=limiter_of(remote, redis, history),
         max_in_flight=remote.max_in_flight,
         request_timeout=remote.request_timeout,
         trusts_keys=remote.idempotency is Idempotency.HEADER,
@@ -59,14 +55,9 @@ def open_remote(
     return access, transport
 
 
-def limiter_of(remote: Remote, redis: Redis, sent_lately: Callable[[str, timedelta], Awaitable[int]]) -> SharedLimiter:
-    policy = policy_of(remote)
-
-    async def seed() -> Mapping[timedelta, int]:
-        return {limit.window: await sent_lately(remote.name, limit.window) for limit in policy.limits}
-
-    lifetime = remote.request_timeout + CONNECT
-    return SharedLimiter(redis, remote.name, policy, seed=seed, permit_lifetime=lifetime, prefix=KEY_PREFIX)
+def limiter_of(remote: Remote, redis: Redis, history: Seed) -> SharedLimiter:
+    policy, lifetime = policy_of(remote), remote.request_timeout + CONNECT
+    return SharedLimiter(redis, remote.name, policy, seed=history, permit_lifetime=lifetime, prefix=KEY_PREFIX)
 
 
 def _authenticator(remote: Remote, redis: Redis, transport: Transport) -> Authenticator:

@@ -9,8 +9,7 @@ import os
 import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,16 +21,18 @@ from redis.backoff import NoBackoff
 
 from api_adapter.client import CoachingClient
 from api_adapter.outcomes import Outcome
+from api_adapter.rate_limit.policy import History, parse_rate_limit
 from api_adapter.transport import Transport
 from worker.app import make_app
 from worker.clock import uniform, utc_now
 from worker.executor import Chunk, Executor, RemoteAccess, Summary
 from worker.loops.dispatcher import Dispatcher
 from worker.remote_access import open_remote
+from worker.remotes import Remote
 from worker.settings import Settings
 from worker.settings_problems import SettingsError
 from worker.store.engine import Database
-from worker.store.history import installation_salt, most_sent_since
+from worker.store.history import history_of, installation_salt
 
 T = TypeVar("T")
 
@@ -118,7 +119,7 @@ class WorkerRuntime:
     def _remote(self, name: str) -> RemoteAccess:
         if name not in self._remotes:
             remote = {remote.name: remote for remote in self.runtime.settings.all_remotes}[name]
-            access, transport = open_remote(remote, self._async_redis(), self._sent_lately)
+            access, transport = open_remote(remote, self._async_redis(), partial(self._history, remote))
             self._remotes[name] = access
             self._transports.append(transport)
         return self._remotes[name]
@@ -133,12 +134,12 @@ class WorkerRuntime:
             )
         return self._redis
 
-    async def _sent_lately(self, remote: str, window: timedelta) -> int:
-        def count() -> int:
+    async def _history(self, remote: Remote) -> History:
+        def look() -> History:
             with self.runtime.database.read() as session:
-                return most_sent_since(session, remote, window)
+                return history_of(session, remote.name, (limit.window for limit in parse_rate_limit(remote.rate_limit)))
 
-        return await asyncio.to_thread(count)
+        return await asyncio.to_thread(look)
 
     async def _close(self) -> None:
         for transport in self._transports:

@@ -115,7 +115,9 @@ local function warm_window(state, limit)
 end
 
 local function new_state(forgotten)
-  local cooldown = forgotten and math.min(forgotten.cooldown_until, now + rules.max_cooldown) or 0
+  local left = forgotten and forgotten.cooldown_until - math.max(now, forgotten.at) or 0
+  left = math.max(left, request.cooldown)
+  local cooldown = left > 0 and now + left or 0
   redis.call('DEL', FLIGHT, COUNTED)
   return {
     server = server, epoch = digits(now), exchanges = 0, windows = {}, waiting = {}, cold_until = now,

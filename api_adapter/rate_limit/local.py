@@ -14,7 +14,7 @@ from functools import partial
 from api_adapter.rate_limit import policy as rules
 from api_adapter.rate_limit.pace import Pace
 from api_adapter.rate_limit.permits import Grant, Permit, Settled, Usage, Why, WindowUsage
-from api_adapter.rate_limit.policy import Policy, RateLimit, Seed
+from api_adapter.rate_limit.policy import History, Policy, RateLimit, Seed
 from api_adapter.rate_limit.window import SlidingWindow, empty_window
 from schemas.lanes import Lane
 
@@ -63,9 +63,9 @@ class LocalLimiter:
 
     async def exchange(self, lane: Lane, want: int, settled: Sequence[Settled] = ()) -> Grant:
         if self._is_cold():
-            seed = await self._seed() if self._seed else {}
+            history = await self._seed() if self._seed else History()
             if self._is_cold():  # nobody else was faster
-                self._warm(seed)
+                self._warm(history)
         memory, now = self._advanced()
         self._settle(memory, now, settled)
         granted, why, retry_at = self._decide(memory, now, lane, want)
@@ -100,28 +100,29 @@ class LocalLimiter:
         memory = self._memory
         return memory is None or any(limit.window not in memory.windows for limit in self.policy.limits)
 
-    def _warm(self, seed: Mapping[timedelta, int]) -> None:
+    def _warm(self, history: History) -> None:
         now = self._now()
         if self._memory is None:
             pace = Pace(tokens_at=now, factor_at=now, strain_at=now)
             self._memory = _Memory(epoch=now, pace=pace, cold_until=now)
+            self._cool_down(self._memory, now, now + rules.cooldown_for(history.cooldown) // _MS)
         for limit in self.policy.limits:
             if limit.window not in self._memory.windows:
-                self._warm_window(self._memory, now, limit, seed)
+                self._warm_window(self._memory, now, limit, history.sent)
 
-    def _warm_window(self, memory: _Memory, now: int, limit: RateLimit, seed: Mapping[timedelta, int]) -> None:
+    def _warm_window(self, memory: _Memory, now: int, limit: RateLimit, sent: Mapping[timedelta, int]) -> None:
         """What is not known is taken at its worst.
 
         A permit of before is void ``USE_WITHIN`` after its grant: what it sent counts from then, so that a whole window
         lies between the last old request and the first new one.
         """
-        known = seed if limit.window_ms > rules.SHORT_WINDOW_MS else {}
-        sent = known.get(limit.window, limit.limit)
+        known = sent if limit.window_ms > rules.SHORT_WINDOW_MS else {}
+        count = known.get(limit.window, limit.limit)
         window = empty_window(limit.window_ms, now)
-        window.count(now + rules.USE_WITHIN // _MS, sent)
+        window.count(now + rules.USE_WITHIN // _MS, count)
         memory.windows[limit.window] = window
-        if sent >= limit.limit:
-            memory.cold_until = max(memory.cold_until, window.settled_leave_at(sent, now))
+        if count >= limit.limit:
+            memory.cold_until = max(memory.cold_until, window.settled_leave_at(count, now))
 
     def _advanced(self) -> tuple[_Memory, int]:
         """Time passes: settled permits leave the windows, lost ones count as settled, tokens come."""

@@ -6,7 +6,7 @@ Times are whole milliseconds of the limiter's clock: floating-point seconds woul
 import math
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import pairwise
 
@@ -17,7 +17,7 @@ SHORT_WINDOW_MS = 2000  # up to here a window that was forgotten is waited for, 
 SLOTS = 500  # entries a window's memory may hold, whatever its limit: settlements are rounded up to window / SLOTS
 BURST_SHARE = 0.25  # of the shortest window's limit, what may go at once after idling
 GROUP_MS = 10  # permits are worth asking for in groups of at least this much of the pace
-MAX_COOLDOWN = timedelta(hours=1)
+MAX_COOLDOWN = timedelta(days=1)  # a quota of a day asks for no more; a year is a mistake
 UNHINTED_COOLDOWN = timedelta(seconds=1)  # after a 429 that names no wait
 RESERVED_FROM_MS = 5000  # a shorter window is sooner waited for than reserved
 POLL_MS = 20  # when to ask again where only another's settlement or an interactive asker stands before us
@@ -36,12 +36,21 @@ _MIN_WINDOW = timedelta(milliseconds=10)
 _MAX_WINDOW = timedelta(days=31)
 
 
-Seed = Callable[[], Awaitable[Mapping[timedelta, int]]]
-"""For each long window an upper bound on what was sent in it until now, those under way included.
+@dataclass(frozen=True, slots=True)
+class History:
+    """What a limiter without memory must know of the time before.
 
-Asked for when the limiter's memory is lost or a window is new. A window that it does not name counts as full; so does
-one of up to two seconds, which is sooner waited for than counted.
-"""
+    ``sent``: for each long window an upper bound on what was sent in it until now, those under way included. A window
+    that it does not name counts as full; so does one of up to two seconds, which is sooner waited for than counted.
+    ``cooldown`` is what is left of the wait that the remote has asked for.
+    """
+
+    sent: Mapping[timedelta, int] = field(default_factory=dict)
+    cooldown: timedelta = timedelta(0)
+
+
+Seed = Callable[[], Awaitable[History]]
+"""Asked when the limiter's memory is lost or a window is new."""
 
 
 @dataclass(frozen=True, slots=True)

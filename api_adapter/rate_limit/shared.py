@@ -8,7 +8,7 @@ import json
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from importlib.resources import files
@@ -19,7 +19,7 @@ from redis.asyncio import Redis
 
 from api_adapter.rate_limit import policy as rules
 from api_adapter.rate_limit.permits import Grant, Permit, Settled, Usage, Why, WindowUsage
-from api_adapter.rate_limit.policy import Policy, Seed
+from api_adapter.rate_limit.policy import History, Policy, Seed
 from schemas.lanes import Lane
 
 AWAY_RETRY = timedelta(milliseconds=750)
@@ -44,7 +44,6 @@ _RULES = {
     "reserved_from": rules.RESERVED_FROM_MS,
     "poll": rules.POLL_MS,
     "grace": rules.INTERACTIVE_GRACE_MS,
-    "max_cooldown": rules.MAX_COOLDOWN // timedelta(milliseconds=1),
     "cut": rules.CUT,
     "cut_pause": rules.CUT_PAUSE_MS,
     "rate_floor": rules.RATE_FLOOR,
@@ -133,22 +132,22 @@ class SharedLimiter:
     async def _ask(self, lane: Lane, want: int, telling: Sequence[_Ended]) -> Grant:
         reply, asked_at = await self._run(lane, want, telling)
         if "granted" not in reply:
-            seed = await self._history()
-            reply, asked_at = await self._run(lane, want, telling, seed)
+            history = await self._history()
+            reply, asked_at = await self._run(lane, want, telling, history)
         self._asker = reply["asker"]
         use_before = asked_at + _USE_WITHIN
         names = (f"{reply['group']}-{number}" for number in range(1, reply["granted"] + 1))
         permits = tuple(Permit(self._remote, lane, name, use_before) for name in names)
         return Grant(permits, timedelta(milliseconds=reply["retry_in"]), Why(reply["why"]))
 
-    async def _history(self) -> Mapping[timedelta, int]:
+    async def _history(self) -> History:
         try:
-            return await self._seed() if self._seed else {}
+            return await self._seed() if self._seed else History()
         except Exception as error:  # whatever the seed's source may raise: without it nobody may send
             raise LimiterAwayError(str(error)) from error
 
     async def _run(
-        self, lane: Lane, want: int, telling: Sequence[_Ended], seed: Mapping[timedelta, int] | None = None
+        self, lane: Lane, want: int, telling: Sequence[_Ended], history: History | None = None
     ) -> tuple[dict[str, Any], float]:
         """The script's reply, and when it was asked: a permit's time to be used counts from before the grant."""
         asked_at = self._clock()
@@ -158,8 +157,9 @@ class SharedLimiter:
         }
         if self._asker:
             request["asker"] = self._asker
-        if seed is not None:
-            request["seed"] = {str(_ms(window)): count for window, count in seed.items()}
+        if history is not None:
+            request["seed"] = {str(_ms(window)): count for window, count in history.sent.items()}
+            request["cooldown"] = _ms(rules.cooldown_for(history.cooldown))
         try:
             async with asyncio.timeout(_USE_WITHIN):
                 reply = await self._script(keys=self._keys, args=[json.dumps(request)])

@@ -15,7 +15,7 @@ from api_adapter.auth.static import BearerToken
 from api_adapter.client import CoachingClient
 from api_adapter.outcomes import Operation
 from api_adapter.rate_limit.local import LocalLimiter
-from api_adapter.rate_limit.policy import Policy, RateLimit
+from api_adapter.rate_limit.policy import History, Policy, RateLimit
 from api_adapter.sandbox.idempotency import IdempotencyMode
 from api_adapter.sandbox.options import SandboxOptions
 from api_adapter.sandbox.seed import sample_targets
@@ -141,8 +141,8 @@ def wish(number: int, value: float = 42.0, **said: Any) -> TargetUpdate:
 
 @asynccontextmanager
 async def rigged(store: Database, options: Options = Options()) -> AsyncIterator[Rig]:
-    async def nothing_sent() -> dict[timedelta, int]:
-        return {WINDOW: 0}
+    async def nothing_sent() -> History:
+        return History({WINDOW: 0})
 
     mode = IdempotencyMode.HONOUR if options.trusts_keys else IdempotencyMode.OFF
     served = SandboxOptions(targets=len(TARGETS), faults=options.faults, idempotency=mode, token=options.token)

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import update
 
 from api_adapter.rate_limit.permits import Grant, Settled, Usage, Why
+from api_adapter.rate_limit.policy import Policy, RateLimit
 from api_adapter.sandbox.options import SandboxOptions
 from schemas.jobs import JobState
 from schemas.lanes import Lane
@@ -19,6 +20,8 @@ from worker.core.chunks import CHUNK_BUDGET
 from worker.core.retry_budget import RetryBudget
 from worker.store.dispatching import take_due, take_probe
 from worker.store.engine import Database
+from worker.store.history import history_of
+from worker.store.pauses import is_paused
 from worker.store.quarantine import find, take_probe_turn
 from worker.store.tables import quarantines
 
@@ -67,6 +70,42 @@ def test_a_chunk_whose_time_is_over_gives_back_the_rest(sqlite_store: Database) 
             with sqlite_store.write() as session:
                 assert len(take_due(session, "default", Lane.BULK, 100).together) == len(rest)
             assert_adds_up(sqlite_store)
+
+    asyncio.run(scene())
+
+
+def test_a_chunk_does_not_wait_for_a_limit_that_outlasts_it_and_leaves_its_lane_alone_meanwhile(
+    store: Database,
+) -> None:
+    """A worker process that waits for one remote would be lost to all the others."""
+
+    async def scene() -> None:
+        async with rigged(store) as rig:
+            rig.limiter.policy = Policy((RateLimit(1, timedelta(hours=1)),), max_in_flight=8)
+            jobs = rig.accept(*(wish(number) for number in range(30)))
+            started = time.monotonic()
+            await rig.run(*jobs)
+            assert time.monotonic() - started < BUDGET / 2
+            assert set(states(store, jobs)) == {JobState.PENDING}
+            with store.read() as session:
+                assert is_paused(session, "default", Lane.BULK)
+                assert not is_paused(session, "default", Lane.INTERACTIVE)
+            assert (await rig.run(*jobs)).claimed == 0, "a message that was already on its way is let go"
+            assert_adds_up(store)
+
+    asyncio.run(scene())
+
+
+def test_a_wait_that_the_remote_asks_for_is_kept_for_a_limiter_that_loses_its_memory(store: Database) -> None:
+    async def scene() -> None:
+        async with rigged(store) as rig:
+            rig.script({"kind": "status", "status": 429, "retry_after": "60"})
+            jobs = rig.accept(*(wish(number) for number in range(30)))
+            await rig.run(*jobs)
+            with store.read() as session:
+                left = history_of(session, "default", ()).cooldown
+                assert all(is_paused(session, "default", lane) for lane in Lane)
+            assert timedelta(seconds=55) < left <= timedelta(seconds=60)
 
     asyncio.run(scene())
 

@@ -22,6 +22,7 @@ from worker.core.decisions import ALONE_AFTER
 from worker.loops.dispatcher import Dispatcher
 from worker.store import quarantine
 from worker.store.engine import Database
+from worker.store.pauses import pause
 from worker.store.tables import quarantines
 
 FAST = replace(REMOTE, rate_limit="1000/second")
@@ -70,6 +71,17 @@ def test_a_message_carries_ids_of_one_remote_and_lane_and_nothing_else(
     assert dispatcher.run_once() == 3
     assert messages(client) == [{"remote": "default", "lane": "bulk", "job_ids": bulk, "probe": False}]
     assert ids(client, Lane.INTERACTIVE) == urgent
+
+
+def test_a_lane_that_is_paused_brings_nothing_and_holds_no_worker(
+    store: Database, dispatcher: Dispatcher, client: redis.Redis
+) -> None:
+    job_ids(store, wish(1))
+    urgent = job_ids(store, wish(2), lane=Lane.INTERACTIVE)
+    with store.write() as session:
+        pause(session, "default", Lane.BULK, timedelta(minutes=1))
+    assert dispatcher.run_once() == 1
+    assert (ids(client), ids(client, Lane.INTERACTIVE)) == ([], urgent)
 
 
 def test_what_lies_with_the_broker_is_not_brought_again(

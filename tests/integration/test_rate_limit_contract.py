@@ -1,12 +1,11 @@
 """What any limiter promises, claimed of the twin and of the one on Redis alike."""
 
-from collections.abc import Mapping
 from datetime import timedelta
 
 import pytest
 
 from api_adapter.rate_limit.permits import Permit, RateLimiter, Settled, Usage, Why
-from api_adapter.rate_limit.policy import Policy, RateLimit
+from api_adapter.rate_limit.policy import History, Policy, RateLimit
 from schemas.lanes import Lane
 from tests.services.limiters import Bench
 
@@ -21,8 +20,8 @@ def policy(*limits: tuple[int, timedelta], in_flight: int = 1000, reserve: float
 def warm(bench: Bench, given: Policy) -> RateLimiter:
     """A limiter whose short windows are known, that has idled long enough to grant a burst."""
 
-    async def nothing_sent() -> Mapping[timedelta, int]:
-        return {limit.window: 0 for limit in given.limits}
+    async def nothing_sent() -> History:
+        return History({limit.window: 0 for limit in given.limits})
 
     limiter = bench.limiter(given, seed=nothing_sent)
     bench.settle(limiter)
@@ -275,15 +274,15 @@ def test_permits_given_back_during_a_cooldown_make_no_burst_after_it(bench: Benc
     assert bench.usage(limiter).in_flight == 0
 
 
-def test_the_longest_cooldown_counts_and_none_is_longer_than_an_hour(bench: Bench) -> None:
+def test_the_longest_cooldown_counts_and_none_is_longer_than_a_day(bench: Bench) -> None:
     limiter = warm(bench, policy((100, SECOND)))
     one, two, three = bench.ask(limiter, 3).permits
     for permit, wait in ((one, 60), (two, 5)):
         bench.settle(limiter, Settled(permit, throttled=True, retry_after=timedelta(seconds=wait)))
     assert bench.usage(limiter).cooldown == timedelta(seconds=60)
     bench.settle(limiter, Settled(three, throttled=True, retry_after=timedelta(days=2)))
-    assert bench.usage(limiter).cooldown == HOUR
-    bench.advance(3599)
+    assert bench.usage(limiter).cooldown == timedelta(days=1)
+    bench.advance(86_399)
     assert bench.ask(limiter, 1).why is Why.COOLDOWN
 
 
@@ -371,8 +370,8 @@ def test_a_limiter_that_knows_nothing_waits_for_a_window_in_which_nothing_old_ca
 
 
 def test_a_long_window_starts_with_what_the_seed_counted(bench: Bench) -> None:
-    async def seed() -> Mapping[timedelta, int]:
-        return {MINUTE: 70}
+    async def seed() -> History:
+        return History({MINUTE: 70})
 
     limiter = bench.limiter(policy((100, SECOND), (100, MINUTE)), seed=seed)
     bench.settle(limiter)
@@ -387,6 +386,19 @@ def test_a_long_window_without_a_seed_is_full(bench: Bench) -> None:
     refused = bench.ask(limiter, 1)
     assert refused.why is Why.COLD
     assert refused.retry_in.total_seconds() > 55
+
+
+def test_a_cooldown_outlives_the_memory_where_the_seed_knows_of_it(bench: Bench) -> None:
+    async def seed() -> History:
+        return History(cooldown=timedelta(seconds=COLD + 5))
+
+    limiter = bench.limiter(policy((100, SECOND)), seed=seed)
+    bench.settle(limiter)
+    bench.advance(COLD)
+    refused = bench.ask(limiter, 1)
+    assert (refused.why, refused.retry_in.total_seconds()) == (Why.COOLDOWN, pytest.approx(5, abs=0.01))
+    bench.advance(5.1)
+    assert bench.ask(limiter, 1).permits
 
 
 def test_a_permit_settled_after_the_memory_was_lost_counts(bench: Bench) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -12,7 +12,7 @@ import redis
 from redis.asyncio import Redis
 
 from api_adapter.rate_limit.permits import Grant, Settled, Why
-from api_adapter.rate_limit.policy import Policy, parse_rate_limit
+from api_adapter.rate_limit.policy import History, Policy, parse_rate_limit
 from api_adapter.rate_limit.shared import AWAY_RETRY, LimiterAwayError, SharedLimiter
 from schemas.lanes import Lane
 from tests.services.limiters import SharedBench
@@ -79,9 +79,9 @@ def test_processes_that_find_the_memory_lost_seed_it_once(shared_bench: SharedBe
     both_cold = asyncio.Barrier(2)
 
     def seed(count: int) -> Callable[[], object]:
-        async def counted() -> Mapping[timedelta, int]:
+        async def counted() -> History:
             await both_cold.wait()
-            return {MINUTE: count}
+            return History({MINUTE: count})
 
         return counted
 
@@ -97,8 +97,8 @@ def test_processes_that_find_the_memory_lost_seed_it_once(shared_bench: SharedBe
 def test_a_process_with_the_old_policy_counts_for_the_new_ones_windows(shared_bench: SharedBench) -> None:
     old = warm(shared_bench)
 
-    async def seed() -> Mapping[timedelta, int]:
-        return {MINUTE: 10}
+    async def seed() -> History:
+        return History({MINUTE: 10})
 
     new = shared_bench.limiter(Policy(parse_rate_limit("100/second, 1000/minute"), 50), seed=seed)
     shared_bench.settle(new)
@@ -283,7 +283,7 @@ def test_a_bug_is_raised_and_what_was_to_be_settled_is_kept(shared_bench: Shared
 
 
 def test_a_seed_that_cannot_be_counted_grants_nothing_and_leaves_nothing(shared_bench: SharedBench) -> None:
-    async def database_is_away() -> Mapping[timedelta, int]:
+    async def database_is_away() -> History:
         raise RuntimeError("no database")
 
     limiter = shared_bench.limiter(POLICY, seed=database_is_away)

@@ -5,7 +5,6 @@ at once. One thing is assumed (docs/explanation/rate-limit.md): a request whose 
 within the permit's time to be used.
 """
 
-from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -14,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from api_adapter.rate_limit.permits import Grant, Permit, Settled
-from api_adapter.rate_limit.policy import PERMIT_LIFETIME, USE_WITHIN, Policy, RateLimit
+from api_adapter.rate_limit.policy import PERMIT_LIFETIME, USE_WITHIN, History, Policy, RateLimit
 from schemas.lanes import Lane
 from tests.services.limiters import Bench, LocalBench, SharedBench
 from tests.services.valkey import ValkeyServer
@@ -105,8 +104,8 @@ class World:
     def now(self) -> int:
         return round(self.bench.clock.now * 1000)
 
-    async def honest_seed(self) -> Mapping[timedelta, int]:
-        return {limit.window: self.seen_since(self.now - limit.window_ms) for limit in self.policy.limits}
+    async def honest_seed(self) -> History:
+        return History({limit.window: self.seen_since(self.now - limit.window_ms) for limit in self.policy.limits})
 
     def seen_since(self, start: int) -> int:
         return sum(one.sent and (not one.over or one.ended >= start) for one in self.all)

@@ -9,7 +9,7 @@ import pytest
 
 from api_adapter.rate_limit.local import LocalLimiter
 from api_adapter.rate_limit.permits import Grant, Permit, Settled
-from api_adapter.rate_limit.policy import Policy, RateLimit
+from api_adapter.rate_limit.policy import History, Policy, RateLimit
 from schemas.lanes import Lane
 from worker.permit_pool import PermitPool
 
@@ -21,8 +21,8 @@ class Watched(LocalLimiter):
     """The in-process limiter, warm from the start, that counts who asked and what it gave."""
 
     def __init__(self, limit: int = 3000, max_in_flight: int = 1000) -> None:
-        async def nothing_sent() -> dict[timedelta, int]:
-            return {WINDOW: 0}
+        async def nothing_sent() -> History:
+            return History({WINDOW: 0})
 
         policy = Policy((RateLimit(limit, WINDOW),), max_in_flight=max_in_flight)
         super().__init__("acme", policy, time.monotonic, seed=nothing_sent)
@@ -236,5 +236,20 @@ def test_a_throttled_answer_is_told_while_the_pool_waits_for_its_next_turn() -> 
 
             await until(cooled, SOON)
             waiting.cancel()
+
+    asyncio.run(scene())
+
+
+def test_who_cannot_wait_until_the_next_permit_is_turned_away_at_once_and_who_can_waits() -> None:
+    async def scene() -> None:
+        limiter = Watched(limit=3)  # a permit a second
+        started = time.monotonic()
+        async with pool_of(limiter).running() as pool:
+            patient = asyncio.create_task(pool.take(within(5)))
+            assert await pool.take(within(SOON)) is None
+            assert pool.is_shut(within(SOON))
+            assert await pool.take(within(SOON)) is None
+            assert time.monotonic() - started < SOON / 2
+            assert await patient
 
     asyncio.run(scene())

@@ -3,13 +3,13 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 
 from kombu.exceptions import OperationalError
 from redis import RedisError
 from redis.asyncio import Redis as AsyncRedis
 
 from api_adapter.rate_limit.permits import Usage
+from api_adapter.rate_limit.policy import History
 from api_adapter.rate_limit.shared import LimiterAwayError
 from worker.remote_access import limiter_of
 from worker.remotes import Remote
@@ -46,10 +46,10 @@ async def _usages(remotes: Sequence[Remote], url: str) -> dict[str, Usage]:
 
 async def _usage(remote: Remote, redis: AsyncRedis) -> Usage | None:
     try:
-        return await limiter_of(remote, redis, _nothing_to_seed).usage()
+        return await limiter_of(remote, redis, _no_history).usage()
     except LimiterAwayError:
         return None
 
 
-async def _nothing_to_seed(_remote: str, _window: timedelta) -> int:
-    return 0  # a look grants no permit, so no memory has to be made for it
+async def _no_history() -> History:
+    return History()  # a look grants no permit, so no memory has to be made for it

@@ -17,6 +17,7 @@ from worker.remotes import Remote
 from worker.store import quarantine
 from worker.store.dispatching import Due, something_due, take_due, take_probe, unpublish, unpublish_all
 from worker.store.engine import Database
+from worker.store.pauses import is_paused
 
 CANARY = "coachsync:broker-canary"
 LANES = (Lane.INTERACTIVE, Lane.BULK)
@@ -71,7 +72,8 @@ class Dispatcher:
         rate = slowest_rate(parse_rate_limit(remote.rate_limit))
         with self.database.write() as session:
             if not quarantine.find(session, remote.name):
-                due = [(lane, take_due(session, remote.name, lane, window(rate))) for lane in LANES]
+                open_lanes = [lane for lane in LANES if not is_paused(session, remote.name, lane)]
+                due = [(lane, take_due(session, remote.name, lane, window(rate))) for lane in open_lanes]
                 return [message for lane, some in due for message in _messages(remote.name, lane, some, rate)]
             if not quarantine.take_probe_turn(session, remote.name):
                 return []

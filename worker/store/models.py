@@ -206,6 +206,16 @@ class Quarantine(SQLModel, table=True):
     probe_due_at: datetime = _instant(nullable=False)
 
 
+class Pause(SQLModel, table=True):
+    """Until when a remote is left alone: by ``every`` lane where it has asked for it, by one whose limit is used up."""
+
+    __tablename__ = "pauses"
+
+    remote: str = Field(primary_key=True)
+    lane: str = Field(primary_key=True)
+    until: datetime = _instant(nullable=False)
+
+
 class Heartbeat(SQLModel, table=True):
     """A process of ours that was alive at ``seen_at``."""
 

@@ -4,12 +4,13 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, assert_never
 
 from sqlalchemy import bindparam, case, insert, literal, select, update
 from sqlmodel import Session
 
+from api_adapter.rate_limit.policy import cooldown_for
 from schemas.coaching import Quota, Target
 from schemas.ids import ROW_BITS
 from schemas.jobs import JobState, QuotaRecalculation
@@ -19,6 +20,7 @@ from worker.store.acceptance import lock_resources
 from worker.store.claims import NO_LEASE, Claimed, by_batch, give_back, let_go, newer_pending
 from worker.store.doubts import mark_uncertain
 from worker.store.engine import database_now
+from worker.store.pauses import pause
 from worker.store.tables import attempts, jobs, quota_answers, targets
 from worker.store.upsert import insert_or_replace
 
@@ -27,7 +29,7 @@ _BULK: Any = {"synchronize_session": False}
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """One call that was made for a job. ``started_at`` by the worker's clock, ``latency_ms`` in milliseconds."""
+    """One call made for a job. ``started_at`` by the worker's clock; ``retry_after``: the wait the answer names."""
 
     operation: str
     started_at: datetime
@@ -36,6 +38,7 @@ class Tried:
     outcome: str
     message: str | None
     request_id: str
+    retry_after: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +77,15 @@ def record(session: Session, records: Sequence[Record], worker: Worker) -> list[
     _keep_answers(session, mine, now)
     let_go(session, [one.job.resource for one in mine])
     let_go(session, [one.job.resource for one in mine if _in_doubt(one)], not_before=now + AMBIGUOUS_PAUSE)
+    _keep_cooldown(session, records, worker.remote)
     batch_store.count(session, _counts(mine, superseded))  # once, and last: batches are locked in one order
     return [one for one in records if (one.job.id, one.job.fence) not in ours]
+
+
+def _keep_cooldown(session: Session, records: Sequence[Record], remote: str) -> None:
+    waits = [tried.retry_after for one in records for tried in one.tried if tried.retry_after]
+    if waits:
+        pause(session, remote, None, cooldown_for(max(waits)))
 
 
 def _in_doubt(one: Record) -> bool:

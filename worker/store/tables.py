@@ -10,6 +10,7 @@ from worker.store.models import (
     Heartbeat,
     Job,
     KnownTarget,
+    Pause,
     Quarantine,
     QuotaAnswer,
     Rejection,
@@ -26,6 +27,7 @@ batches = _table(Batch)
 heartbeats = _table(Heartbeat)
 jobs = _table(Job)
 targets = _table(KnownTarget)
+pauses = _table(Pause)
 quarantines = _table(Quarantine)
 quota_answers = _table(QuotaAnswer)
 rejections = _table(Rejection)

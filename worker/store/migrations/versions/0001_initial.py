@@ -1,4 +1,4 @@
-"""Jobs, batches, attempts, known targets, quotas, quarantines"""
+"""Jobs, batches, attempts, known targets, quotas, quarantines, pauses"""
 
 import secrets
 from collections.abc import Sequence
@@ -124,6 +124,13 @@ def upgrade() -> None:
     op.create_index("jobs_resource", "jobs", ["resource", "id"], unique=False)
 
     op.create_table(
+        "pauses",
+        sa.Column("remote", sa.String(), nullable=False),
+        sa.Column("lane", sa.String(), nullable=False),
+        sa.Column("until", INSTANT, nullable=False),
+        sa.PrimaryKeyConstraint("remote", "lane"),
+    )
+    op.create_table(
         "quarantines",
         sa.Column("remote", sa.String(), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
@@ -190,6 +197,7 @@ def downgrade() -> None:
 
     op.drop_table("quota_answers")
     op.drop_table("quarantines")
+    op.drop_table("pauses")
 
     op.drop_table("jobs")
     op.drop_table("installation")

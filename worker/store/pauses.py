@@ -1,0 +1,42 @@
+"""How long a remote is left alone: waits that outlast a chunk, and so must not occupy a worker process.
+
+A cooldown that the remote has asked for is for every lane, and is kept where a lost broker cannot lose it.
+"""
+
+from datetime import timedelta
+
+from sqlalchemy import and_, select, update
+from sqlmodel import Session
+
+from schemas.lanes import Lane
+from worker.core.chunks import CHUNK_BUDGET
+from worker.store.engine import database_now
+from worker.store.tables import pauses
+from worker.store.upsert import insert_if_missing
+
+EVERY_LANE = "every"
+
+
+def pause(session: Session, remote: str, lane: Lane | None, wait: timedelta) -> None:
+    """Leave the remote alone, or one lane of it; the longest pause counts."""
+    row = {"remote": remote, "lane": lane or EVERY_LANE, "until": database_now(session) + wait}
+    if not insert_if_missing(session, pauses, row):
+        here = and_(pauses.c.remote == remote, pauses.c.lane == row["lane"])
+        longer = update(pauses).where(here, pauses.c.until < row["until"]).values(until=row["until"])
+        session.execute(longer, execution_options={"synchronize_session": False})
+
+
+def is_paused(session: Session, remote: str, lane: Lane) -> bool:
+    """Whether work of this lane has to wait for longer than a chunk may."""
+    worthwhile_from = database_now(session) + CHUNK_BUDGET
+    query = select(pauses.c.until).where(
+        pauses.c.remote == remote, pauses.c.lane.in_((EVERY_LANE, lane)), pauses.c.until > worthwhile_from
+    )
+    return session.execute(query.limit(1)).first() is not None
+
+
+def cooldown(session: Session, remote: str) -> timedelta:
+    """What is left of the wait that the remote has asked for."""
+    query = select(pauses.c.until).where(pauses.c.remote == remote, pauses.c.lane == EVERY_LANE)
+    until = session.execute(query).scalar_one_or_none()
+    return max(timedelta(0), until - database_now(session)) if until else timedelta(0)
