@@ -223,6 +223,7 @@ def test_a_refused_wish_leaves_its_key_free() -> None:
         ('{"a":1}', '{"a":2}', "a was 1, now 2"),
         ('{"a":1}', "{}", "a was 1, now absent"),
         ("{}", '{"a":"x","b":null}', "a was absent, now x"),
+        ('{"a":"x"}', '{"a":""}', "a was x, now empty"),
         ('{"a":1,"b":2}', '{"a":2,"b":3}', "a was 1, now 2, b was 2, now 3"),
     ],
 )

@@ -207,4 +207,4 @@ def _fields(text: str) -> dict[str, object]:
 
 
 def _shown(value: object) -> str:
-    return "absent" if value is None else str(value)
+    return "absent" if value is None else str(value) or "empty"
