@@ -7,6 +7,7 @@
 When a call returns, everything accepted is committed. What was refused is in the receipt, row by row, with its reason.
 """
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cache
@@ -61,6 +62,16 @@ def enqueue_quota_recalculations(
 @cache
 def _runtime() -> Runtime:
     return Runtime(settings.from_environment())
+
+
+def _disconnect() -> None:
+    if _runtime.cache_info().currsize:
+        _runtime().database.close()
+
+
+# A server that preloads us forks afterwards. A connection open across the fork mixes up PostgreSQL's answers, and makes
+# SQLite lose commits: the child believes in locks that only its parent held. So none is open, and each connects anew.
+os.register_at_fork(before=_disconnect, after_in_child=_runtime.cache_clear)
 
 
 def _enqueue(
