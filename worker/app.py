@@ -32,6 +32,11 @@ def queue_name(lane: Lane) -> str:
     return f"coachsync.{lane}"
 
 
+def queue_key(app: Celery, lane: Lane) -> str:
+    """The list on the server that holds a lane's messages."""
+    return f"{app.conf.broker_transport_options['global_keyprefix']}{queue_name(lane)}"
+
+
 def make_app(broker_url: str, *, key_prefix: str = "coachsync:") -> Celery:
     """The application on one broker. ``key_prefix`` keeps its keys apart from others' on a shared server."""
     app = Celery("coachsync", broker=broker_url, include=["worker.tasks"], set_as_current=False)

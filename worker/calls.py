@@ -112,12 +112,13 @@ class Calls:
         return self._decide(outcome)
 
     def _trusts_key(self) -> bool:
-        """Whether the remote still knows the key of our earlier attempts."""
+        """Whether the remote still knows the key of our earlier attempts, and this one has the same."""
         since = self.job.first_sent_at
-        return self.means.trusts_keys and (since is None or self.means.now() - since < KEY_MEMORY)
+        fresh = since is None or self.means.now() - since < KEY_MEMORY
+        return self.means.trusts_keys and not self.job.round and fresh
 
     def _key(self) -> str:
-        return idempotency_key(format_job_id(self.job.id), salt=self.means.salt)
+        return idempotency_key(format_job_id(self.job.id), salt=self.means.salt, round_=self.job.round)
 
     def _decide(self, outcome: Outcome[Any] | None) -> Decision:
         if outcome is None or isinstance(outcome, NotSent):

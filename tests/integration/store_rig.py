@@ -1,7 +1,9 @@
 """What the tests of the store share: wishes, short forms of its transactions, and its promises as assertions."""
 
+import itertools
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -33,6 +35,7 @@ REMOTE = Remote(
 )
 WORKER = Worker("default", "host:1")
 LASTS = timedelta(seconds=30)
+_REQUESTS = itertools.count(1)
 AT_WORK = Tried("update_target", datetime(2026, 1, 1, tzinfo=UTC), 3.0, 200, "answered", None, "r-1")
 
 
@@ -109,7 +112,12 @@ def write(store: Database, *records: Record) -> list[Record]:
 
 
 def tried(job: Claimed, decision: Decision) -> Record:
-    return Record(job, decision, (AT_WORK,))
+    return Record(job, decision, (anew(AT_WORK),))
+
+
+def anew(call: Tried) -> Tried:
+    """The same call as another request: each has an id of its own."""
+    return replace(call, request_id=f"r-{next(_REQUESTS)}")
 
 
 def applied(job: Claimed, value: float | None = None) -> Record:

@@ -7,10 +7,11 @@ from sqlalchemy import func, select
 
 from api_adapter.outcomes import Operation
 from schemas.jobs import JobState
-from tests.integration.executor_rig import TARGETS, Rig, rigged, wish
+from tests.integration.executor_rig import TARGETS, Options, Rig, rigged, wish
 from tests.integration.store_rig import assert_adds_up, lose_lease
 from worker.store.claims import rescue
 from worker.store.engine import Database
+from worker.store.steering import retry
 from worker.store.tables import jobs
 
 CUT_BEFORE = {"kind": "cut_before"}
@@ -172,3 +173,24 @@ def _newest(rig: Rig, than: int) -> int:
         newest: int = session.execute(select(func.max(jobs.c.id))).scalar_one()
     assert newest > than, "no repair was accepted"
     return newest
+
+
+def test_what_a_person_has_tried_anew_is_not_answered_with_the_refusal_that_the_remote_remembers(
+    store: Database,
+) -> None:
+    """The remote honours keys: under the old one it would say again that there is no such target."""
+
+    async def scene() -> None:
+        async with rigged(store, Options(trusts_keys=True)) as rig:
+            gone = rig.sandbox.state.targets.pop(TARGETS[1].name)
+            (job,) = rig.accept(wish(1, 42.0))
+            await rig.run(job)
+            assert rig.job(job).error_code == "not_found"
+            rig.sandbox.state.put(gone)
+            with store.write() as session:
+                assert retry(session, [job]).done == (job,)
+            await rig.run_again(job)
+            assert (rig.job(job).state, rig.value(1)) == (JobState.SUCCEEDED, 42.0)
+            assert rig.asked() == [WRITE, READ, WRITE]
+
+    asyncio.run(scene())

@@ -16,10 +16,10 @@ from sqlalchemy import update
 from schemas.lanes import Lane
 from tests.integration.store_rig import REMOTE, change, job, job_ids, take, wish
 from tests.services.valkey import ValkeyServer
-from worker.app import TASK, make_app, queue_name
+from worker.app import TASK, make_app, queue_key
 from worker.core.chunks import LARGEST_WINDOW, chunk_size, window
 from worker.core.decisions import ALONE_AFTER
-from worker.loops.dispatcher import Dispatcher
+from worker.loops.dispatcher import LONGEST_QUEUE, Dispatcher
 from worker.store import quarantine
 from worker.store.engine import Database
 from worker.store.pauses import pause
@@ -48,7 +48,7 @@ def dispatcher(store: Database, app: Celery, client: redis.Redis) -> Dispatcher:
 
 def messages(client: redis.Redis, lane: Lane = Lane.BULK) -> list[dict[str, Any]]:
     """What lies in a lane's queue, oldest first."""
-    raw = client.lrange(f"coachsync:{queue_name(lane)}", 0, -1)
+    raw = client.lrange("coachsync:coachsync." + lane, 0, -1)
     return [_arguments(json.loads(one)) for one in reversed(raw)]
 
 
@@ -82,6 +82,16 @@ def test_a_lane_that_is_paused_brings_nothing_and_holds_no_worker(
         pause(session, "default", Lane.BULK, timedelta(minutes=1))
     assert dispatcher.run_once() == 1
     assert (ids(client), ids(client, Lane.INTERACTIVE)) == ([], urgent)
+
+
+def test_while_nobody_takes_messages_they_do_not_pile_up(
+    store: Database, dispatcher: Dispatcher, client: redis.Redis
+) -> None:
+    job_ids(store, wish(1))
+    client.lpush(queue_key(dispatcher.app, Lane.BULK), *["a message"] * LONGEST_QUEUE)
+    assert dispatcher.run_once() == 0
+    client.rpop(queue_key(dispatcher.app, Lane.BULK))
+    assert dispatcher.run_once() == 1
 
 
 def test_what_lies_with_the_broker_is_not_brought_again(

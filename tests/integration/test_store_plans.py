@@ -27,7 +27,7 @@ STATES = ("pending", "running", *["succeeded"] * 8)
 IDS = [job_id(1, row) for row in range(1, 20)]
 NAMES = [wish(row).name for row in range(1, 20)]
 HELD = Claimed(
-    IDS[0], 0, wish(1).kind, NAMES[0], wish(1).model_dump_json(), False, 0, 0, False, NOW, None, None  # noqa: FBT003 - a row
+    IDS[0], 0, wish(1).kind, NAMES[0], wish(1).model_dump_json(), False, 0, 0, 0, False, NOW, None, None  # noqa: FBT003 - a row
 )  # fmt: skip
 
 

@@ -157,15 +157,15 @@ def test_a_late_writer_changes_nothing_and_only_its_attempts_are_kept(store: Dat
     let_time_pass(store)
     holder = take_one(store, late.id, owner="m-2")
     for decision in (Succeed("applied", remote_target(wish(1, 99))), Fail("no", "no"), Retry(LATER, failure=True)):
-        assert write(store, tried(late, decision)) == [tried(late, decision)]
+        assert write(store, told := tried(late, decision)) == [told]
     assert write(store, given_back(late)) == [given_back(late)]
     row = job(store, late.id)
     assert (row.state, row.fence, row.lease_owner, row.attempts) == ("running", holder.fence, "m-2", 0)
     assert known(store, 1) is None
     assert len(attempts(store, late.id)) == 3
-    assert write(store, tried(late, Fail("no", "no")), applied(holder)) == [tried(late, Fail("no", "no"))]
+    assert write(store, told := tried(late, Fail("no", "no")), applied(holder)) == [told]
     assert states(store, [late.id]) == [SUCCEEDED]
-    assert write(store, applied(holder)) == [applied(holder)]
+    assert write(store, told := applied(holder)) == [told]
     assert_adds_up(store)
 
 
@@ -237,3 +237,12 @@ def test_a_nul_in_the_remotes_words_costs_no_record(store: Database) -> None:
     assert target
     assert (target.criterion_or_chapter_id, job(store, held.id).error) == ("a\ufffdb", "is a\ufffdb")
     assert [one.message for one in attempts(store, held.id)] == ["is a\ufffdb"]
+
+
+def test_a_record_whose_commit_was_done_and_its_answer_lost_is_written_once_and_is_not_late(store: Database) -> None:
+    held = take_one(store, job_of(store, wish(1)))
+    done = applied(held)
+    assert write(store, done) == []
+    assert write(store, done) == [], "our own record, offered again"
+    assert len(attempts(store, held.id)) == 1
+    assert_adds_up(store)

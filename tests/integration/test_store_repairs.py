@@ -8,6 +8,7 @@ import pytest
 from schemas.jobs import JobState
 from tests.integration.store_rig import (
     AT_WORK,
+    anew,
     applied,
     assert_adds_up,
     batch,
@@ -51,7 +52,7 @@ def overtaken(store: Database, value: float = 10) -> Claimed:
 
 def wake_up(store: Database, late: Claimed, decision: Decision | None = None, call: Tried = AT_WORK) -> list[int]:
     """The worker that hung writes what it did, as the recorder has it."""
-    record = Record(late, decision or applied(late).decision, (call,))
+    record = Record(late, decision or applied(late).decision, (anew(call),))
     assert write(store, record) == [record]
     with store.write() as session:
         return repair(session, [record])

@@ -16,6 +16,10 @@ def test_two_jobs_and_two_installations_never_share_a_key() -> None:
     assert len(keys) == 4
 
 
+def test_what_a_person_has_tried_anew_has_a_new_key() -> None:
+    assert len({idempotency_key("job-1", salt=SALT, round_=round_) for round_ in range(3)}) == 3
+
+
 def test_the_key_is_a_quoted_structured_field_string() -> None:
     assert re.fullmatch(r'"[0-9a-f]{40}"', idempotency_key("jöb/1", salt=SALT))
 

@@ -122,7 +122,14 @@ def test_the_shortest_window_sets_the_pace() -> None:
 
 @pytest.mark.parametrize(
     ("retry_after", "wait"),
-    [(None, SECOND), (timedelta(0), timedelta(0)), (-MINUTE, timedelta(0)), (MINUTE, MINUTE), (DAY, HOUR)],
+    [
+        (None, SECOND),
+        (timedelta(0), timedelta(0)),
+        (-MINUTE, timedelta(0)),
+        (MINUTE, MINUTE),
+        (DAY, DAY),
+        (2 * DAY, DAY),
+    ],
 )
 def test_a_cooldown_is_what_the_remote_asked_for_within_reason(retry_after: timedelta | None, wait: timedelta) -> None:
     assert cooldown_for(retry_after) == wait

@@ -102,7 +102,7 @@ def _show_remotes(remotes: Sequence[Mapping[str, Any]], output: Output) -> None:
         if aside := remote["quarantine"]:
             output.say(
                 f"{remote['remote']}: in quarantine since {cell(aside['since'])}: {aside['reason']};"
-                f" next probe at {cell(aside['nextProbeAt'])}, {aside['probes']:,} have failed"
+                f" next probe at {cell(aside['nextProbeAt'])}, {aside['probes']:,} sent so far"
             )
 
 

@@ -70,7 +70,7 @@ def waiting_words(waiting: Waiting, last: Attempt | None = None) -> str:
 def quarantine_words(remote: str, quarantine: Quarantine) -> str:
     return (
         f"the remote {remote} is in quarantine since {cell(quarantine.since)} ({quarantine.reason});"
-        f" {quarantine.probes:,} probes have failed, the next is at {cell(quarantine.probe_due_at)}"
+        f" {quarantine.probes:,} probes were sent, the next is at {cell(quarantine.probe_due_at)}"
     )
 
 

@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from api_adapter.rate_limit.policy import RateLimit, parse_rate_limit
 from schemas.lanes import Lane
-from worker.app import TASK, queue_name
+from worker.app import TASK, queue_key, queue_name
 from worker.core.chunks import chunk_size, portions, window
 from worker.remotes import Remote
 from worker.store import quarantine
@@ -21,6 +21,7 @@ from worker.store.pauses import is_paused
 
 CANARY = "coachsync:broker-canary"
 LANES = (Lane.INTERACTIVE, Lane.BULK)
+LONGEST_QUEUE = 1_000  # messages that nobody takes: no more are brought, or they would pile up for as long
 BROKER_AWAY = (RedisError, OperationalError)
 
 
@@ -47,7 +48,8 @@ class Dispatcher:
         """Publish what is due and has room; returns the number of jobs. A broker that is away leaves all as it was."""
         try:
             self._notice_loss()
-            return sum(self._publish(self._collect(remote)) for remote in self.remotes) if self._something_due() else 0
+            lanes = self._lanes_with_room() if self._something_due() else []
+            return sum(self._publish(self._collect(remote, lanes)) for remote in self.remotes) if lanes else 0
         except BROKER_AWAY:
             return 0
 
@@ -68,11 +70,14 @@ class Dispatcher:
         with self.database.read() as session:
             return something_due(session)
 
-    def _collect(self, remote: Remote) -> list[Message]:
+    def _lanes_with_room(self) -> list[Lane]:
+        return [lane for lane in LANES if self.redis.llen(queue_key(self.app, lane)) < LONGEST_QUEUE]
+
+    def _collect(self, remote: Remote, lanes: Sequence[Lane]) -> list[Message]:
         rate = slowest_rate(parse_rate_limit(remote.rate_limit))
         with self.database.write() as session:
             if not quarantine.find(session, remote.name):
-                open_lanes = [lane for lane in LANES if not is_paused(session, remote.name, lane)]
+                open_lanes = [lane for lane in lanes if not is_paused(session, remote.name, lane)]
                 due = [(lane, take_due(session, remote.name, lane, window(rate))) for lane in open_lanes]
                 return [message for lane, some in due for message in _messages(remote.name, lane, some, rate)]
             if not quarantine.take_probe_turn(session, remote.name):

@@ -59,6 +59,7 @@ class Claimed:
     forced: bool
     attempts: int
     failures: int
+    round: int
     read_first: bool
     first_sent_at: datetime | None
     baseline: float | None
@@ -150,6 +151,7 @@ def _claimed(row: Any, known: KnownIdentity | None, ours: tuple[float, ...]) -> 
         forced=row.forced,
         attempts=row.attempts,
         failures=row.failures,
+        round=row.round,
         read_first=row.read_first,
         first_sent_at=row.first_sent_at,
         baseline=row.baseline,
@@ -181,7 +183,7 @@ def _claim_rows(session: Session, ids: Sequence[int], lease: Lease, now: datetim
         )
         .returning(
             jobs.c.id, jobs.c.fence, jobs.c.kind, jobs.c.resource, jobs.c.wish, jobs.c.forced, jobs.c.attempts,
-            jobs.c.failures, jobs.c.read_first, jobs.c.first_sent_at, jobs.c.baseline,
+            jobs.c.failures, jobs.c.round, jobs.c.read_first, jobs.c.first_sent_at, jobs.c.baseline,
         )
     )  # fmt: skip
     return session.execute(statement, execution_options=_BULK).all()

@@ -11,7 +11,7 @@ from schemas.lanes import Lane
 from worker.store.engine import PlainText, UtcDateTime
 
 _ORDERED = String().with_variant(String(collation="C"), "postgresql")  # as Python sorts: names are locked in order
-_SERIAL = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up by itself only in an INTEGER key
+_ROWID = BigInteger().with_variant(Integer, "sqlite")  # SQLite keeps a row under its INTEGER key, and counts that up
 
 
 def _instant(*, nullable: bool = True) -> Any:
@@ -19,12 +19,13 @@ def _instant(*, nullable: bool = True) -> Any:
 
 
 def _big(*, primary_key: bool = False, nullable: bool = False) -> Any:
-    column: Column[int] = Column(BigInteger, primary_key=primary_key, nullable=nullable, autoincrement=False)
+    kind = _ROWID if primary_key else BigInteger
+    column: Column[int] = Column(kind, primary_key=primary_key, nullable=nullable, autoincrement=False)
     return Field(sa_column=column, default=None)
 
 
 def _serial() -> Any:
-    return Field(sa_column=Column(_SERIAL, primary_key=True), default=None)
+    return Field(sa_column=Column(_ROWID, primary_key=True), default=None)
 
 
 def _words(*, nullable: bool = False) -> Any:
@@ -91,7 +92,8 @@ class Resource(SQLModel, table=True):
 class Job(SQLModel, table=True):
     """One wish and what became of it. ``wish`` is the producer's, as it was given (JSON, camelCase).
 
-    ``repairs`` is the job whose late write this one makes good; it may assert the newest wish a second time.
+    ``round`` counts how often a person had it tried anew. ``repairs`` is the job whose late write this one makes good;
+    it may assert the newest wish a second time.
     """
 
     __tablename__ = "jobs"
@@ -125,6 +127,7 @@ class Job(SQLModel, table=True):
     attempts: int = Field(default=0, sa_column_kwargs={"server_default": text("0")})
     failures: int = Field(default=0, sa_column_kwargs={"server_default": text("0")})
     crashes: int = Field(default=0, sa_column_kwargs={"server_default": text("0")})
+    round: int = Field(default=0, sa_column_kwargs={"server_default": text("0")})
     read_first: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
     first_sent_at: datetime | None = _instant()
     baseline: float | None = Field(default=None, sa_type=Float)

@@ -69,7 +69,8 @@ def record(session: Session, records: Sequence[Record], worker: Worker) -> list[
     lock_resources(session, (one.job.resource for one in records))
     ours = _still_ours(session, records)
     mine = [one for one in records if (one.job.id, one.job.fence) in ours]
-    _insert_attempts(session, records, worker)
+    late = _not_written(session, [one for one in records if (one.job.id, one.job.fence) not in ours])
+    _insert_attempts(session, [*mine, *late], worker)
     now = database_now(session)
     superseded = give_back(session, {one.job.id: one.job.fence for one in mine if isinstance(one.decision, GiveBack)})
     _finish(session, [one for one in mine if isinstance(one.decision, Succeed | Fail)], now)
@@ -79,7 +80,7 @@ def record(session: Session, records: Sequence[Record], worker: Worker) -> list[
     let_go(session, [one.job.resource for one in mine if _in_doubt(one)], not_before=now + AMBIGUOUS_PAUSE)
     _keep_cooldown(session, records, worker.remote)
     batch_store.count(session, _counts(mine, superseded))  # once, and last: batches are locked in one order
-    return [one for one in records if (one.job.id, one.job.fence) not in ours]
+    return late
 
 
 def _keep_cooldown(session: Session, records: Sequence[Record], remote: str) -> None:
@@ -97,6 +98,16 @@ def _still_ours(session: Session, records: Sequence[Record]) -> set[tuple[int, i
     ids = sorted({one.job.id for one in records})
     running = select(jobs.c.id, jobs.c.fence).where(jobs.c.id.in_(ids), jobs.c.state == JobState.RUNNING)
     return {(row.id, row.fence) for row in session.execute(running)}
+
+
+def _not_written(session: Session, late: Sequence[Record]) -> list[Record]:
+    """Without those that we have written ourselves: their commit was done, and its answer lost with the connection."""
+    if not late:
+        return []
+    ids = sorted({one.job.id for one in late})
+    query = select(attempts.c.job_id, attempts.c.request_id).where(attempts.c.job_id.in_(ids))
+    written = {(row.job_id, row.request_id) for row in session.execute(query)}
+    return [one for one in late if not one.tried or (one.job.id, one.tried[0].request_id) not in written]
 
 
 def _insert_attempts(session: Session, records: Sequence[Record], worker: Worker) -> None:

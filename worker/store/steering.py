@@ -39,8 +39,9 @@ def plan_retry(session: Session, ids: Sequence[int]) -> Steered:
 def retry(session: Session, ids: Sequence[int]) -> Steered:
     """Give failed jobs (at most ``AT_ONCE``) a fresh try: due now, what they have cost forgotten.
 
-    A job that may have been sent reads first, and takes the value we last saw as the one that was there before: a
-    change made after this order is not overwritten, while what the operator could see is.
+    They go under a new idempotency key: a remote that honours keys would only repeat its refusal. A job that may have
+    been sent reads first, and takes the value we last saw as the one that was there before: a change made after this
+    order is not overwritten, while what the operator could see is.
     """
     lock_resources(session, _resources_of(session, ids))
     steered = _judge(_candidates(session, ids, locked=True), why_not_retried)
@@ -108,6 +109,7 @@ def _make_pending(session: Session, ids: Sequence[int]) -> None:
             published_until=None,
             failures=0,
             crashes=0,
+            round=jobs.c.round + 1,
             read_first=case((sent, True), else_=jobs.c.read_first),
             baseline=case((seen.is_not(None), seen), else_=jobs.c.baseline),
             result=None,

@@ -14,7 +14,7 @@ depends_on = None
 
 INSTANT = sa.DateTime(timezone=True)
 ORDERED = sa.String().with_variant(sa.String(collation="C"), "postgresql")
-SERIAL = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+ROWID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
 def _index_where(name: str, columns: list[str], *, where: str, unique: bool) -> None:
@@ -24,7 +24,7 @@ def _index_where(name: str, columns: list[str], *, where: str, unique: bool) -> 
 def upgrade() -> None:
     op.create_table(
         "attempts",
-        sa.Column("id", SERIAL, nullable=False),
+        sa.Column("id", ROWID, nullable=False),
         sa.Column("job_id", sa.BigInteger(), nullable=False),
         sa.Column("number", sa.Integer(), nullable=False),
         sa.Column("remote", sa.String(), nullable=False),
@@ -43,7 +43,7 @@ def upgrade() -> None:
 
     op.create_table(
         "batches",
-        sa.Column("id", SERIAL, nullable=False),
+        sa.Column("id", ROWID, nullable=False),
         sa.Column("key", sa.String(), nullable=True),
         sa.Column("source", sa.String(), nullable=False),
         sa.Column("label", sa.String(), nullable=True),
@@ -81,7 +81,7 @@ def upgrade() -> None:
     op.bulk_insert(installation, [{"id": 1, "salt": secrets.token_hex(16)}])
     op.create_table(
         "jobs",
-        sa.Column("id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("id", ROWID, autoincrement=False, nullable=False),
         sa.Column("batch_id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("kind", sa.String(), nullable=False),
         sa.Column("remote", sa.String(), nullable=False),
@@ -100,6 +100,7 @@ def upgrade() -> None:
         sa.Column("attempts", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("failures", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("crashes", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("round", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("read_first", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.Column("first_sent_at", INSTANT, nullable=True),
         sa.Column("baseline", sa.Float(), nullable=True),
@@ -141,7 +142,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "quota_answers",
-        sa.Column("id", SERIAL, nullable=False),
+        sa.Column("id", ROWID, nullable=False),
         sa.Column("resource", sa.String(), nullable=False),
         sa.Column("scorecard_template_name", sa.String(), nullable=False),
         sa.Column("usecase_name", sa.String(), nullable=True),
@@ -155,7 +156,7 @@ def upgrade() -> None:
 
     op.create_table(
         "rejections",
-        sa.Column("job_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("job_id", ROWID, autoincrement=False, nullable=False),
         sa.Column("batch_id", sa.BigInteger(), nullable=False),
         sa.Column("line", sa.Integer(), nullable=False),
         sa.Column("field", sa.String(), nullable=False),
