@@ -8,7 +8,8 @@ from sqlalchemy import func, select
 from api_adapter.outcomes import Operation
 from schemas.jobs import JobState
 from tests.integration.executor_rig import TARGETS, Options, Rig, rigged, wish
-from tests.integration.store_rig import assert_adds_up, lose_lease
+from tests.integration.store_rig import assert_adds_up, change, lose_lease
+from worker.calls import KEY_MEMORY
 from worker.store.claims import rescue
 from worker.store.engine import Database
 from worker.store.steering import retry
@@ -175,22 +176,22 @@ def _newest(rig: Rig, than: int) -> int:
     return newest
 
 
-def test_what_a_person_has_tried_anew_is_not_answered_with_the_refusal_that_the_remote_remembers(
-    store: Database,
-) -> None:
-    """The remote honours keys: under the old one it would say again that there is no such target."""
+def test_what_a_person_has_tried_anew_is_not_answered_with_what_the_remote_remembers(store: Database) -> None:
+    """The remote honours keys: under the old one it would say that all is done, and do nothing."""
 
     async def scene() -> None:
         async with rigged(store, Options(trusts_keys=True)) as rig:
-            gone = rig.sandbox.state.targets.pop(TARGETS[1].name)
+            rig.script({"kind": "cut_after"})
             (job,) = rig.accept(wish(1, 42.0))
             await rig.run(job)
-            assert rig.job(job).error_code == "not_found"
-            rig.sandbox.state.put(gone)
+            set_as_a_person(rig, 1, 77.0)
+            change(store, [job], first_sent_at=rig.executor.now() - 2 * KEY_MEMORY)
+            await rig.run_again(job)
+            assert rig.job(job).error_code == "changed_elsewhere"
             with store.write() as session:
                 assert retry(session, [job]).done == (job,)
             await rig.run_again(job)
             assert (rig.job(job).state, rig.value(1)) == (JobState.SUCCEEDED, 42.0)
-            assert rig.asked() == [WRITE, READ, WRITE]
+            assert rig.asked() == [WRITE, READ, READ, WRITE]
 
     asyncio.run(scene())
