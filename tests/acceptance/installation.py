@@ -46,6 +46,7 @@ class Config:
     max_in_flight: int = 32
     request_timeout: float = 2.0
     idempotency: str = "read"
+    targets: int = TARGETS
 
 
 @contextmanager
@@ -72,8 +73,9 @@ class Installation:
         """The remote and the database; ``start_all`` brings the fleet."""
         self.broker = ValkeyContainer(self.valkey)
         honours = "honour" if self.config.idempotency == "header" else "off"
-        arguments = ["sandbox", "--port=0", f"--targets={TARGETS}", f"--seed={SEED}", f"--idempotency={honours}"]
-        sandbox = self._start("sandbox", arguments, _PATH, _tells_its_url)
+        options = {"port": 0, "targets": self.config.targets, "seed": SEED, "idempotency": honours}
+        arguments = [f"--{name}={value}" for name, value in options.items()]
+        sandbox = self._start("sandbox", ["sandbox", *arguments], _PATH, _tells_its_url)
         sandbox.ready()
         self.url = _url_told_by(sandbox)
         self.remote = Remote(self.opened.enter_context(httpx.Client(base_url=self.url, timeout=30)))
