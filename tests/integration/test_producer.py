@@ -259,6 +259,7 @@ def test_a_key_that_cannot_be_one_is_refused_before_anything_is_written(
     assert all_jobs(store) == {}
 
 
+@on_both
 def test_what_a_source_yielded_before_it_broke_is_accepted_page_by_page_and_the_key_goes_on_from_there(
     store: Database, runtime: Runtime
 ) -> None:

@@ -1,5 +1,6 @@
 """``coachsync db``: the schema of the database."""
 
+from contextlib import closing
 from typing import Annotated
 
 import typer
@@ -22,10 +23,8 @@ def upgrade(
 ) -> None:
     """Bring the schema to this program's version. Safe to run twice and while workers run."""
     output = Output(as_json)
-    runtime = open_runtime(output, migrated=False)
-    before = schema.version(runtime.database)
-    if not check:
-        before, _ = schema.upgrade(runtime.database)
+    with closing(open_runtime(output, migrated=False)) as runtime:
+        before = schema.version(runtime.database) if check else schema.upgrade(runtime.database)[0]
     current = check is False or before == schema.newest()
     if as_json:
         output.json({"before": before, "newest": schema.newest(), "current": current})

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -69,9 +70,9 @@ def recalculate(
     wish = None if file else _wish(given, override, output)
     if dry_run:
         raise typer.Exit(_would_ask(wish, output) if wish else check_file(asked, output))
-    runtime = open_runtime(output)
-    receipt = apply_file(asked, runtime, output) if wish is None else _accept_one(wish, new, runtime, output)
-    raise typer.Exit(conclude(receipt, asked, runtime, output, Watching(wait, timeout)))
+    with closing(open_runtime(output)) as runtime:
+        receipt = apply_file(asked, runtime, output) if wish is None else _accept_one(wish, new, runtime, output)
+        raise typer.Exit(conclude(receipt, asked, runtime, output, Watching(wait, timeout)))
 
 
 def _wish(given: Mapping[str, str | None], override: str | None, output: Output) -> QuotaRecalculation:

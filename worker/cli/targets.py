@@ -1,5 +1,6 @@
 """``coachsync targets``: apply a file of target updates, list and show what is known."""
 
+from contextlib import closing
 from typing import Annotated
 
 import typer
@@ -45,6 +46,6 @@ def apply(
     asked = Asked(file, JobKind.TARGET_UPDATE, new_batch(f"file:{file}", lane, label, key, output), strict, force)
     if dry_run:
         raise typer.Exit(check_file(asked, output))
-    runtime = open_runtime(output)
-    receipt = apply_file(asked, runtime, output)
-    raise typer.Exit(conclude(receipt, asked, runtime, output, Watching(wait, timeout)))
+    with closing(open_runtime(output)) as runtime:
+        receipt = apply_file(asked, runtime, output)
+        raise typer.Exit(conclude(receipt, asked, runtime, output, Watching(wait, timeout)))

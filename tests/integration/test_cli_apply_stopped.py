@@ -1,0 +1,146 @@
+"""`coachsync targets apply`, stopped on the way: it says what was accepted, and its key goes on with the rest."""
+
+import gzip
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.apply_rig import Program, batches, many, program_like, rejected
+from tests.integration.cli_rig import Command, Said, chosen_store, command_on
+from tests.integration.store_rig import all_jobs, applied, assert_adds_up, batch, open_jobs, take, write
+from worker.intake.accept import PAGE
+from worker.store.engine import Database
+
+TAKEN = PAGE + 900  # rows; who has taken them all off the pipe, but for what its buffer holds, has accepted a page
+ACCEPTED = "were accepted as batch 1 and will be sent"
+CUT = "the gzip data is cut off here; fetch or compress it again"
+
+
+@pytest.fixture
+def store(request: pytest.FixtureRequest) -> Database:
+    return chosen_store(request)
+
+
+@pytest.fixture
+def coachsync(store: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
+    monkeypatch.chdir(tmp_path)
+    return command_on(store, tmp_path)
+
+
+@pytest.fixture
+def program(
+    coachsync: Command, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Program]:
+    with program_like(coachsync, monkeypatch, capsys) as program:
+        yield program
+
+
+def stopped_by_ctrl_c(coachsync: Command, content: bytes, *arguments: str) -> Said:
+    """A real process that reads a pipe which stays open; the signal comes once it has taken what fills no buffer."""
+    command = [sys.executable, "-m", "worker.cli", "targets", "apply", "-", *arguments]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, env=dict(coachsync.environ), stdin=pipe, stdout=pipe, stderr=pipe) as child:
+        try:
+            assert child.stdin
+            assert child.stdout
+            assert child.stderr
+            child.stdin.write(content)
+            child.stdin.flush()
+            child.send_signal(signal.SIGINT)
+            code = child.wait(30)
+            return Said(code, child.stdout.read().decode(), child.stderr.read().decode())
+        finally:
+            child.kill()
+
+
+def test_ctrl_c_says_how_many_rows_are_accepted_and_the_same_command_with_its_key_goes_on_with_the_rest(
+    store: Database, coachsync: Command, program: Program
+) -> None:
+    lines = many(TAKEN + 300).splitlines(keepends=True)
+    lines[7] = b"unreadable\n"
+
+    said = stopped_by_ctrl_c(coachsync, b"".join(lines[: TAKEN + 1]), "--key", "nightly")
+
+    told = f"error: interrupted; {PAGE - 1} rows {ACCEPTED}; the same command goes on with the rest\n"
+    assert said == Said(130, "", told)
+    assert len(open_jobs(store)) == PAGE - 1
+    assert (batch(store, 1).sealed_at, batch(store, 1).completed_at) == (None, None)
+    assert [one["line"] for one in rejected("stdin.rejected.csv")] == ["8"]
+    write(store, *(applied(one) for one in take(store, *open_jobs(store)[:5])))
+
+    rest = program("targets", "apply", "-", "--key", "nightly", "--json", stdin=b"".join(lines))
+
+    receipt = json.loads(rest.out)
+    assert (rest.code, receipt["batch"], receipt["replayed"]) == (1, 1, False)
+    assert (receipt["rows"], receipt["accepted"], receipt["rejected"]) == (TAKEN + 300, TAKEN + 299, 1)
+    assert (batches(store), len(open_jobs(store))) == ([1], TAKEN + 299 - 5)
+    assert_adds_up(store)
+
+
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        (PAGE - 1, "nothing was accepted"),
+        (PAGE + 1, f"{PAGE:,} rows {ACCEPTED}; with --key the same command could go on"),
+    ],
+    ids=["before the first page", "behind it"],
+)
+def test_ctrl_c_without_a_key_says_what_was_accepted_and_what_a_key_is_for(
+    store: Database, program: Program, rows: int, told: str
+) -> None:
+    said = program("targets", "apply", "-", stdin=many(rows), then=KeyboardInterrupt())
+    assert (said.code, said.out, said.err) == (130, "", f"error: interrupted; {told}\n")
+    assert len(open_jobs(store)) == rows // PAGE * PAGE
+    assert batches(store) == [1] * (rows // PAGE)
+
+
+@pytest.mark.parametrize(
+    ("options", "goes_on"),
+    [((), "with --key the same command could go on"), (("--key", "k"), "the same command goes on with the rest")],
+    ids=["without a key", "with a key"],
+)
+def test_a_file_that_breaks_on_the_way_says_where_and_what_was_accepted_before(
+    store: Database, program: Program, options: tuple[str, ...], goes_on: str
+) -> None:
+    whole = gzip.compress(many(3 * PAGE - 100), 0)
+    Path("targets.csv.gz").write_bytes(whole[:-100])
+    said = program("targets", "apply", "targets.csv.gz", *options)
+    assert (said.code, said.out) == (1, "")
+    assert said.err.startswith("error: targets.csv.gz, line ")
+    assert said.err.endswith(f"{CUT}; {2 * PAGE:,} rows {ACCEPTED}; {goes_on}\n")
+    assert len(open_jobs(store)) == 2 * PAGE
+    assert batch(store, 1).sealed_at is None
+    assert_adds_up(store)
+
+
+@pytest.mark.parametrize("option", ["--strict", "--dry-run"])
+def test_a_file_that_breaks_on_the_way_is_refused_by_who_reads_it_before_accepting(
+    store: Database, program: Program, option: str
+) -> None:
+    Path("targets.csv.gz").write_bytes(gzip.compress(many(PAGE + 500), 0)[:-100])
+    said = program("targets", "apply", "targets.csv.gz", option)
+    assert (said.code, said.out) == (2, "")
+    assert said.err.endswith(f"{CUT}\n")
+    assert (batches(store), all_jobs(store)) == ([], {})
+
+
+def test_a_broken_file_is_fetched_again_and_the_same_command_with_its_key_completes_it(
+    store: Database, program: Program
+) -> None:
+    whole = gzip.compress(many(PAGE + 500), 0)
+    apply = ("targets", "apply", "targets.csv.gz", "--key", "nightly", "--json")
+    Path("targets.csv.gz").write_bytes(whole[:-100])
+    assert program(*apply).code == 1
+
+    Path("targets.csv.gz").write_bytes(whole)
+    again = program(*apply)
+
+    receipt: dict[str, object] = json.loads(again.out)
+    assert (again.code, receipt["accepted"], receipt["replayed"]) == (0, PAGE + 500, False)
+    assert len(open_jobs(store)) == PAGE + 500
+    assert_adds_up(store)
