@@ -4,8 +4,10 @@ The readers' own tables (tests/unit/test_reader_*.py) hold what can be wrong ins
 """
 
 import gzip
+import signal
 import sqlite3
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -132,7 +134,7 @@ CASES = [
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder with the wrong files, a migrated database, and an environment of its own."""
     for name, content in FILES.items():
         (tmp_path / name).write_bytes(content)
@@ -145,7 +147,9 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COACHSYNC_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("COACHSYNC_API_URL", "http://127.0.0.1:9")
-    return tmp_path
+    before = signal.getsignal(signal.SIGPIPE)
+    yield tmp_path
+    signal.signal(signal.SIGPIPE, before)  # the program ends on it; this process has sockets of other tests
 
 
 @pytest.mark.parametrize("wrong", CASES, ids=lambda wrong: " ".join([*wrong.argv[:3], *wrong.environ])[:60])
