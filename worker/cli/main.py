@@ -17,6 +17,7 @@ from worker.cli.output import ExitCode, Output
 from worker.intake.accept import KeyConflict
 from worker.intake.source import FileRefused
 from worker.settings_problems import SettingsError
+from worker.store.schema import NewerSchema
 
 GROUPS = (
     "up",
@@ -79,7 +80,7 @@ def main() -> None:
         for line in str(error).splitlines():
             output.err.print(f"error: {line}", markup=False)
         sys.exit(ExitCode.REFUSED)
-    except (FileRefused, KeyConflict) as error:
+    except (FileRefused, KeyConflict, NewerSchema) as error:
         _end(output, str(error), ExitCode.REFUSED)
     except DBAPIError as error:
         _end(output, f"the database refused: {_first_line(error.orig or error)} (coachsync doctor says more)")

@@ -25,7 +25,10 @@ Timeout = Annotated[float | None, typer.Option("--timeout", min=0, help="With --
 def open_runtime(output: Output, *, migrated: bool = True) -> Runtime:
     """The runtime of this command; where ``migrated``, a database that is not current ends it with the remedy."""
     runtime = Runtime(settings.from_environment())
-    if migrated and (found := schema.version(runtime.database)) != schema.newest():
-        state = "has no tables yet" if found is None else f"is at version {found}, this program needs {schema.newest()}"
-        output.fail(f"the database {state}: run `coachsync db upgrade` (or `coachsync up`)")
+    if (found := schema.version(runtime.database)) != schema.newest():
+        runtime.close()  # who goes on from here connects anew
+        schema.refuse_newer(found)
+        if migrated:
+            state = f"is at version {found}, this program needs {schema.newest()}" if found else "has no tables yet"
+            output.fail(f"the database {state}: run `coachsync db upgrade` (or `coachsync up`)")
     return runtime
