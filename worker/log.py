@@ -37,9 +37,6 @@ class Log:
     def __init__(self, logger: logging.Logger) -> None:
         self._logger = logger
 
-    def debug(self, action: str, /, *, message: str = "", **fields: object) -> None:
-        self._write(logging.DEBUG, action, message, fields)
-
     def info(self, action: str, /, *, message: str = "", **fields: object) -> None:
         self._write(logging.INFO, action, message, fields)
 

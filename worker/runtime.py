@@ -8,6 +8,7 @@ import asyncio
 import os
 import socket
 from collections.abc import Awaitable, Callable
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
@@ -98,7 +99,7 @@ class WorkerRuntime:
 
     def run_chunk(self, chunk: Chunk) -> Summary:
         """Raises ``KeyError`` for a remote that the settings no longer name: its jobs stay pending."""
-        return self._runner.run(self._run(chunk))
+        return self._runner.run(self._run(chunk), context=copy_context())  # what is logged names its chunk
 
     def ask(self, remote: str, call: Callable[[CoachingClient], Awaitable[Outcome[T]]]) -> Outcome[T]:
         """One call outside of any chunk."""

@@ -8,8 +8,8 @@ from celery.signals import worker_process_init, worker_process_shutdown
 from schemas.lanes import Lane
 from worker import settings
 from worker.app import TASK
-from worker.executor import Chunk
-from worker.log import get_logger
+from worker.executor import Chunk, Summary
+from worker.log import get_logger, log_context
 from worker.runtime import Runtime, WorkerRuntime
 
 _log = get_logger(__name__)
@@ -38,18 +38,15 @@ def _close(**_: Any) -> None:
 def run_chunk(self: Task, job_ids: list[int], remote: str, lane: str, *, probe: bool = False) -> None:
     """Run one chunk; its redelivery under the same id takes its own leases back."""
     chunk = Chunk(self.request.id, remote, Lane(lane), tuple(job_ids), probe)
-    summary = _runtime().run_chunk(chunk)
+    with log_context(chunk=chunk.id, remote=remote, lane=lane):
+        _tell(_runtime().run_chunk(chunk), len(job_ids))
+
+
+def _tell(summary: Summary, jobs: int) -> None:
     _log.info(
-        "chunk_done",
-        chunk=chunk.id,
-        remote=remote,
-        lane=lane,
-        jobs=len(job_ids),
-        claimed=summary.claimed,
-        recorded=summary.recorded,
-        given_back=summary.given_back,
+        "chunk_done", jobs=jobs, claimed=summary.claimed, recorded=summary.recorded, given_back=summary.given_back
     )
     if summary.tripped:
-        _log.error("remote_quarantined", remote=remote, reason=summary.tripped)
+        _log.error("remote_quarantined", reason=summary.tripped)
     if summary.released:
-        _log.warning("remote_released", remote=remote)
+        _log.warning("remote_released")

@@ -61,12 +61,6 @@ class Ledger:
     def effects_of(self, name: str) -> list[Effect]:
         return [effect for effect in self.effects if effect.name == name]
 
-    def effects_by_target(self) -> dict[str, list[Effect]]:
-        by_target: dict[str, list[Effect]] = {}
-        for effect in self.effects:
-            by_target.setdefault(effect.name, []).append(effect)
-        return by_target
-
     def counts(self) -> Counter[tuple[str, str]]:
         """By operation and status; ``none`` is no operation, ``unanswered`` a cut line or still in work."""
         return Counter(

@@ -122,11 +122,11 @@ def test_fields_named_like_a_secret_are_not_shown(tmp_path: Path) -> None:
 
 def test_the_level_is_the_settings_and_requests_are_not_told_one_by_one(tmp_path: Path) -> None:
     written = configured(tmp_path, "human", log_level="info")
-    log.debug("hidden")
+    logging.getLogger("ours").debug("hidden")
     logging.getLogger("httpx").info("HTTP Request: GET …")
     assert written() == []
     written = configured(tmp_path, "human", log_level="debug")
-    log.debug("shown")
+    logging.getLogger("ours").debug("shown")
     logging.getLogger("httpx").info("HTTP Request: GET …")
     assert len(written()) == 2
 

@@ -41,10 +41,6 @@ def test_effects_are_found_by_target_in_their_order() -> None:
     for number, target in enumerate((first, second, first), start=1):
         ledger.effects.append(Effect(number, 0.0, NOW, target.name, None, target, "", ""))
     assert [effect.sequence for effect in ledger.effects_of(first.name)] == [1, 3]
-    assert {name: len(effects) for name, effects in ledger.effects_by_target().items()} == {
-        first.name: 2,
-        second.name: 1,
-    }
 
 
 def test_a_hundred_thousand_effects_and_requests_stay_small() -> None:
