@@ -114,7 +114,8 @@ _OPTIONS = {
 
 
 def _would_ask(wish: QuotaRecalculation, output: Output) -> ExitCode:
-    output.record({"method": "POST", "resource": wish.resource, "body": wish.body()})
+    body = wish.body() if output.as_json else json.dumps(wish.body(), ensure_ascii=False)
+    output.record({"method": "POST", "resource": wish.resource, "body": body})
     return ExitCode.DONE
 
 
