@@ -4,6 +4,7 @@ import os
 import signal
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -64,7 +65,8 @@ def test_a_job_whose_worker_process_dies_each_time_fails_as_poison_while_the_oth
 
     def strikes_until_all_has_ended() -> bool:
         if holder := _holder(site, name):
-            os.kill(holder, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it has just died of the last strike
+                os.kill(holder, signal.SIGKILL)
         return site.ended(batch)
 
     wait_until(strikes_until_all_has_ended, "the job is given up", seconds=120)
