@@ -10,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from schemas.names import PROFILE
 from worker.credentials import Credentials, NoCredentials
-from worker.settings_values import ApiUrl, Idempotency, RateLimit, ReadableFile, Seconds, whole
+from worker.settings_values import ApiUrl, CertificatesFile, Idempotency, RateLimit, Seconds, whole
 
 DEFAULT_REMOTE = "default"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
@@ -49,7 +49,7 @@ class RemoteOptions(BaseModel):
     max_in_flight: Annotated[int, whole(1, 10_000)] = 32
     request_timeout: Seconds = timedelta(seconds=10)
     idempotency: Idempotency = Idempotency.READ
-    ca_bundle: ReadableFile | None = None
+    ca_bundle: CertificatesFile | None = None
     credentials: Credentials = Field(default=NoCredentials(), repr=False)
 
     def remote(self, name: str, customers: tuple[str, ...] = ()) -> Remote | None:

@@ -2,6 +2,7 @@
 
 import math
 import re
+import ssl
 from collections.abc import Callable
 from datetime import timedelta
 from enum import StrEnum
@@ -123,9 +124,13 @@ def check_directory(path: Path) -> Path:
     return path
 
 
-def check_readable_file(path: Path) -> Path:
+def check_certificates(path: Path) -> Path:
     if not path.is_file():
         raise ValueError("is no file; give the path of a PEM file with the certificates to trust")
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
+    except OSError:
+        raise ValueError("holds no certificate; give the path of a PEM file with those to trust") from None
     return path
 
 
@@ -181,4 +186,4 @@ BrokerUrl = Annotated[SecretStr, BeforeValidator(_texts(check_broker_url))]
 RateLimit = Annotated[str, AfterValidator(check_rate_limit)]
 Seconds = Annotated[timedelta, BeforeValidator(_seconds)]
 Directory = Annotated[Path, AfterValidator(check_directory)]
-ReadableFile = Annotated[Path, AfterValidator(check_readable_file)]
+CertificatesFile = Annotated[Path, AfterValidator(check_certificates)]
