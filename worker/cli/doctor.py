@@ -91,12 +91,16 @@ def _examine(runtime: Runtime) -> Iterator[Finding]:
 def _database(runtime: Runtime) -> Finding:
     try:
         version = schema.version(runtime.database)
+        schema.refuse_newer(version)
         if version != schema.newest():
             found = f"schema at {version or 'nothing'}, {schema.newest()} is needed"
             return Finding("database", Health.BROKEN, found, "run `coachsync db upgrade`")
         with runtime.database.read() as session:
             skew = abs(database_now(session) - utc_now())
             loops = [beat for beat in seen_within(session, SEEN_WITHIN) if beat.role == "loops"]
+    except schema.NewerSchema as error:
+        found, _, remedy = str(error).partition(": ")
+        return Finding("database", Health.BROKEN, found, remedy)
     except SQLAlchemyError as error:
         reason = str(error).splitlines()[0]
         return Finding("database", Health.BROKEN, reason, "check COACHSYNC_DATABASE_URL, and that the server runs")
