@@ -42,6 +42,16 @@ def empty(database_url: str) -> Iterator[Database]:
         yield database
 
 
+@pytest.fixture
+def newer(tmp_path: Path) -> Iterator[Database]:
+    """A database that a newer program has upgraded."""
+    with closing(Database(f"sqlite:///{tmp_path / 'newer.db'}")) as database:
+        schema.upgrade(database)
+        with database.write() as session:
+            session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+        yield database
+
+
 def but(command: Command, **settings: str | None) -> Command:
     """The same command with other settings; None leaves one out."""
     changed = {f"COACHSYNC_{name.upper()}": value for name, value in settings.items()}
@@ -71,8 +81,13 @@ def test_where_all_is_in_place_the_doctor_finds_nothing_to_do_and_ends_with_0(
         whole = but(coachsync, broker_url=valkey, api_url=sandbox.url)
         command = [sys.executable, "-m", "worker.cli", "worker", "-c", "1"]
         worker = processes.spawn(command, tmp_path / "worker.log", env=dict(whole.environ))
-        processes.wait_until(lambda: examined(whole, 0)["broker"][0] == "ok", "the worker answers", seconds=30)
-        found = examined(whole, 0)
+        found: dict[str, tuple[str, str, str]] = {}
+
+        def well() -> bool:
+            found.update(examined(whole, 0))
+            return found["broker"][0] == "ok"
+
+        processes.wait_until(well, "the worker answers", seconds=30)
         processes.end(worker, signal.SIGKILL)
         assert {operation for operation, _ in sandbox.ledger.counts()} == {"get_target"}
     assert {health for health, _, _ in found.values()} == {"ok"}
@@ -324,28 +339,19 @@ def test_a_command_on_a_database_without_tables_names_the_upgrade(empty: Databas
 
 @pytest.mark.parametrize("command", ["db upgrade", "db upgrade --check", "status", "loops", "targets list"])
 def test_a_database_that_a_newer_program_has_upgraded_is_left_alone(
-    empty: Database, coachsync: Command, command: str
+    newer: Database, coachsync: Command, command: str
 ) -> None:
-    at_version(empty, "9999")
     with pytest.raises(NewerSchema, match="at version 9999, newer than this program: run the coachsync that upgraded"):
-        but(coachsync, database_url=empty.url)(*command.split())
-    assert schema.version(empty) == "9999"
+        but(coachsync, database_url=newer.url)(*command.split())
+    assert schema.version(newer) == "9999"
 
 
-def test_an_upgrade_of_a_newer_database_is_refused_whoever_asks_for_it(empty: Database) -> None:
-    at_version(empty, "9999")
+def test_an_upgrade_of_a_newer_database_is_refused_whoever_asks_for_it(newer: Database) -> None:
     with pytest.raises(NewerSchema):
-        schema.upgrade(empty)
+        schema.upgrade(newer)
 
 
-def test_the_doctor_says_which_program_a_newer_database_needs(empty: Database, coachsync: Command) -> None:
-    at_version(empty, "9999")
-    found = examined(but(coachsync, database_url=empty.url))["database"]
+def test_the_doctor_says_which_program_a_newer_database_needs(newer: Database, coachsync: Command) -> None:
+    found = examined(but(coachsync, database_url=newer.url))["database"]
     told = "the database is at version 9999, newer than this program"
     assert found == ("broken", told, "run the coachsync that upgraded it")
-
-
-def at_version(database: Database, version: str) -> None:
-    schema.upgrade(database)
-    with database.write() as session:
-        session.execute(text("UPDATE alembic_version SET version_num = :version"), {"version": version})

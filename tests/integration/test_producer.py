@@ -125,7 +125,6 @@ def test_however_a_target_update_is_spelled_it_is_the_same_wish(
     assert json.loads(job(store, one).wish) == GOOD
 
 
-@on_both
 @pytest.mark.parametrize(
     "given",
     [
@@ -225,7 +224,6 @@ def test_the_receipt_of_a_key_is_the_same_once_the_work_is_done(store: Database,
     assert enqueue_target_updates(rows, key="nightly", runtime=runtime) == replace(first, replayed=True)
 
 
-@on_both
 @pytest.mark.parametrize(
     ("offered", "told"),
     [
