@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from redis import Redis
 
 from schemas.lanes import Lane
 from tests.integration.cli_rig import Command, chosen_store, command_on, on_both
@@ -128,6 +129,20 @@ def test_with_a_worker_and_loops_all_is_well_and_without_the_worker_it_is_not(
 
     processes.end(worker, signal.SIGKILL)
     assert coachsync.json("status")["verdict"] == "no worker seen: start one with `coachsync worker`"
+
+
+@pytest.mark.parametrize(("command", "code"), [("status", 0), ("doctor", 1)])
+def test_a_look_at_the_workers_leaves_no_read_under_way(
+    command: str, code: int, coachsync: Command, valkey: str
+) -> None:
+    with Redis.from_url(valkey) as redis:
+
+        def reading() -> set[str]:
+            return {one["id"] for one in redis.client_list() if one["cmd"] == "brpop"}
+
+        before = reading()
+        Command({**coachsync.environ, "COACHSYNC_BROKER_URL": valkey})(command, code=code)
+        assert reading() <= before
 
 
 def test_loops_that_have_not_been_heard_of_for_a_while_are_not_seen(

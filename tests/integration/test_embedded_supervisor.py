@@ -24,7 +24,8 @@ from worker.embedded.supervisor import Supervisor
 PATIENCE = 10.0
 SHORT = timedelta(milliseconds=20)
 POLICY = RestartPolicy(first_wait=SHORT, longest_wait=SHORT, quick=timedelta(seconds=5), quick_deaths=3)
-_FORK = multiprocessing.get_context("fork")  # the modules are loaded already: a start takes milliseconds
+_CLEAN = multiprocessing.get_context("forkserver")  # forks, quickly, from a process that has run no other test
+_CLEAN.set_forkserver_preload(["worker.embedded.supervisor", __name__])
 
 STEADY = "import os, time; print('pid', os.getpid()); time.sleep(600)"
 WITH_GRANDCHILD = (
@@ -37,10 +38,12 @@ STUBBORN = "import os, signal, time; signal.signal(signal.SIGTERM, signal.SIG_IG
 class Run:
     """A supervisor in a process of its own; what it and its children say is in ``output``."""
 
-    def __init__(self, specs: Sequence[ChildSpec], output: Path, policy: RestartPolicy) -> None:
+    def __init__(
+        self, specs: Sequence[ChildSpec], output: Path, policy: RestartPolicy, ignored: Sequence[signal.Signals]
+    ) -> None:
         self._output = output
         output.touch()
-        self._process = _FORK.Process(target=_supervise, args=(specs, output, policy, os.getpid()))
+        self._process = _CLEAN.Process(target=_supervise, args=(specs, output, policy, ignored))
         self._process.start()
         self.pid = self._process.pid or 0
 
@@ -75,8 +78,12 @@ class Run:
                 os.kill(pid, signal.SIGKILL)
 
 
-def _supervise(specs: Sequence[ChildSpec], output: Path, policy: RestartPolicy, parent: int) -> None:
-    die_with(parent, signal.SIGKILL)
+def _supervise(
+    specs: Sequence[ChildSpec], output: Path, policy: RestartPolicy, ignored: Sequence[signal.Signals]
+) -> None:
+    die_with(os.getppid(), signal.SIGKILL)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN if number in ignored else signal.SIG_DFL)
     with output.open("ab") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
@@ -100,6 +107,10 @@ def never() -> bool:
     return False
 
 
+def buggy() -> bool:
+    raise ZeroDivisionError
+
+
 def alive(pid: int) -> bool:
     """Not a zombie: that is dead, only nobody asked how it ended yet."""
     with suppress(FileNotFoundError, ProcessLookupError):
@@ -112,8 +123,10 @@ def gone(pids: list[int]) -> bool:
 
 
 @contextmanager
-def supervised(folder: Path, *children: ChildSpec, policy: RestartPolicy = POLICY) -> Iterator[Run]:
-    run = Run(children, folder / "output", policy)
+def supervised(
+    folder: Path, *children: ChildSpec, policy: RestartPolicy = POLICY, ignored: Sequence[signal.Signals] = ()
+) -> Iterator[Run]:
+    run = Run(children, folder / "output", policy, ignored)
     try:
         yield run
     finally:
@@ -280,22 +293,15 @@ def test_output_is_forwarded_whole_however_it_is_cut(tmp_path: Path) -> None:
 
 
 def test_a_signal_that_was_ignored_at_the_start_stays_ignored(tmp_path: Path) -> None:
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup leaves it
-    try:
-        with supervised(tmp_path, child("a")) as run:
-            run.has(1).signal(signal.SIGHUP)
-            run.signal(signal.SIGTERM)
-            run.ended()
-            assert run.lines.count("supervisor_stops") == 1
-            assert "supervisor_hurries" not in run.lines
-    finally:
-        signal.signal(signal.SIGHUP, before)
+    with supervised(tmp_path, child("a"), ignored=[signal.SIGHUP]) as run:  # as nohup leaves it
+        run.has(1).signal(signal.SIGHUP)
+        run.signal(signal.SIGTERM)
+        run.ended()
+        assert run.lines.count("supervisor_stops") == 1
+        assert "supervisor_hurries" not in run.lines
 
 
 def test_a_readiness_check_with_a_bug_ends_all_instead_of_hiding_it(tmp_path: Path) -> None:
-    def buggy() -> bool:
-        raise ZeroDivisionError
-
     with supervised(tmp_path, child("a"), child("b", STEADY, ready=buggy)) as run:
         assert run.ended() == 1
         assert "keeper_failed" in run.lines

@@ -28,7 +28,7 @@ from worker.settings import load_settings
 from worker.socket_path import MAX_SOCKET_PATH_BYTES, socket_path
 
 SOON = timedelta(seconds=10)
-_FORK = multiprocessing.get_context("fork")
+_CLEAN = multiprocessing.get_context("forkserver")  # a parent that has run no other test
 
 
 def client(server: Valkey) -> Redis:
@@ -140,8 +140,9 @@ def test_a_second_start_on_the_same_home_is_refused_and_names_the_first(tmp_path
         assert pid_of(server) == pid
 
 
-def _hold_a_server(home: Path, pipe: Pipe, parent: int) -> None:
-    die_with(parent, signal.SIGKILL)
+def _hold_a_server(home: Path, pipe: Pipe) -> None:
+    die_with(os.getppid(), signal.SIGKILL)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     with Valkey(home) as server:
         pipe.send(pid_of(started(server)))
         signal.pause()
@@ -149,8 +150,8 @@ def _hold_a_server(home: Path, pipe: Pipe, parent: int) -> None:
 
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
 def test_it_dies_with_its_parent_and_the_home_is_free_at_once(tmp_path: Path, end: signal.Signals) -> None:
-    ours, theirs = _FORK.Pipe()
-    parent = _FORK.Process(target=_hold_a_server, args=(tmp_path, theirs, os.getpid()))
+    ours, theirs = _CLEAN.Pipe()
+    parent = _CLEAN.Process(target=_hold_a_server, args=(tmp_path, theirs))
     parent.start()
     pid = ours.recv() if ours.poll(SOON.total_seconds()) else 0
     os.kill(parent.pid or 0, end)

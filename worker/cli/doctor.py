@@ -19,6 +19,7 @@ from api_adapter.rate_limit.permits import Permit
 from schemas.coaching import Target
 from schemas.lanes import Lane
 from worker import settings as settings_module
+from worker.cli.fleet import answering_workers
 from worker.cli.options import Json
 from worker.cli.output import ExitCode, Output
 from worker.clock import utc_now
@@ -131,7 +132,7 @@ def _broker(runtime: Runtime) -> Finding:
     try:
         info = runtime.redis.info()
         policy = runtime.redis.config_get("maxmemory-policy").get("maxmemory-policy", "noeviction")
-        workers = len(runtime.app.control.ping(timeout=1.0) or [])
+        workers = len(answering_workers(runtime.app))
     except (RedisError, BrokerError, OSError) as error:
         embedded = runtime.settings.embedded_broker
         remedy = "start `coachsync up`" if embedded else "check COACHSYNC_BROKER_URL, and that the server runs"

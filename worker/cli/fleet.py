@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from celery import Celery
 from kombu.exceptions import OperationalError
 from redis import RedisError
 from redis.asyncio import Redis as AsyncRedis
@@ -30,11 +31,21 @@ class Fleet:
 def look(runtime: Runtime) -> Fleet:
     try:
         runtime.redis.ping()
-        answers = runtime.app.control.ping(timeout=PING_SECONDS)
+        workers = answering_workers(runtime.app)
     except (RedisError, OperationalError) as error:
         return Fleet(broker_error=str(error).splitlines()[0] if str(error) else type(error).__name__)
-    workers = sorted(name for answer in answers for name in answer)
     return Fleet(workers=workers, usages=asyncio.run(_usages(runtime.settings.all_remotes, runtime.settings.redis_url)))
+
+
+def answering_workers(app: Celery) -> list[str]:
+    """Asked on a connection that ends with the question.
+
+    One of Celery's pool would stay behind with a read under way: kombu, in every process that is forked from this one,
+    waits for that read's answer before the process begins.
+    """
+    with app.connection_for_write() as connection:
+        answers = app.control.ping(timeout=PING_SECONDS, connection=connection)
+    return sorted(name for answer in answers for name in answer)
 
 
 async def _usages(remotes: Sequence[Remote], url: str) -> dict[str, Usage]:
