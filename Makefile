@@ -25,12 +25,8 @@ $(READY): requirements-dev.lock pyproject.toml
 demo: $(READY) ## the main job on a realistic sample, with faults, in under a minute; leaves nothing running
 	@$(BIN)/coachsync demo
 
-# The supervisor's tests fork: they have a process to themselves, without the threads and handlers that others leave.
-FORKING := tests/integration/test_embedded_supervisor.py
-
 test: $(READY) ## all tests; starts the servers it needs
-	$(PYTEST) --ignore=$(FORKING)
-	$(PYTEST) $(FORKING)
+	$(PYTEST)
 
 quick: $(READY) ## the tests that take no real worker
 	$(PYTEST) tests/unit tests/property
