@@ -165,13 +165,14 @@ def test_what_is_not_there_is_said_with_where_to_look(coachsync: Command, argume
 
 def test_jobs_show_has_every_field_and_every_attempt(store: Database, coachsync: Command) -> None:
     one = job_of(store, wish(1, 40, request_key="k-1"))
-    write(store, tried(take_one(store, one), Retry(timedelta(0), failure=True)))
+    failed = tried(take_one(store, one), Retry(timedelta(0), failure=True))
+    write(store, failed)
     write(store, applied(take_one(store, one)))
     shown = coachsync.json("jobs", "show", format_job_id(one))
     assert (shown["state"], shown["result"], shown["requestKey"]) == ("succeeded", "applied", "k-1")
     assert shown["wish"]["target"] == 40
     assert [attempt["number"] for attempt in shown["attemptsMade"]] == [1, 2]
-    assert shown["attemptsMade"][0]["requestId"] == "r-1"
+    assert shown["attemptsMade"][0]["requestId"] == failed.tried[0].request_id
     assert "update_target" in coachsync("jobs", "show", format_job_id(one)).out
 
 
