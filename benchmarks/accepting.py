@@ -19,12 +19,12 @@ from pathlib import Path
 
 from schemas.jobs import JobKind
 from schemas.lanes import Lane
-from worker.credentials import NoCredentials
+from worker.configuration.credentials import NoCredentials
+from worker.configuration.remotes import Remote
+from worker.configuration.values import Idempotency
 from worker.intake.accept import Offered, accept
 from worker.intake.readers import GoodRow, read_wishes
 from worker.intake.source import FileSource
-from worker.remotes import Remote
-from worker.settings_values import Idempotency
 from worker.store import schema
 from worker.store.batches import NewBatch
 from worker.store.engine import Database

@@ -18,11 +18,11 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import SecretStr
 
-from worker.credentials import ApiKey, BearerToken, ClientCredentials, Credentials, NoCredentials
+from worker.configuration.credentials import ApiKey, BearerToken, ClientCredentials, Credentials, NoCredentials
+from worker.configuration.redaction import Redactor
+from worker.configuration.settings import Settings
+from worker.configuration.values import LogFormat, LogLevel
 from worker.log_format import HumanFormatter, JsonFormatter
-from worker.redaction import Redactor
-from worker.settings import Settings
-from worker.settings_values import LogFormat, LogLevel
 
 _CONTEXT: ContextVar[Mapping[str, object]] = ContextVar("log_context", default=MappingProxyType({}))
 # What these say on INFO, once a request or a message, our own actions say better.

@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Any
 
 from schemas.instants import format_instant
-from worker.redaction import MASK, Redactor, names_a_secret
+from worker.configuration.redaction import MASK, Redactor, names_a_secret
 
 _OURS = ("ts", "level", "logger", "action", "message", "exception")
 _BARE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._:/@+-~•%")

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from schemas.jobs import QuotaRecalculation, TargetUpdate
 from schemas.lanes import Lane
-from worker import settings
+from worker.configuration import settings
 from worker.intake.accept import KeyConflict, Offered, Receipt, RowFate, Unreadable, accept
 from worker.intake.row_errors import errors_of
 from worker.runtime import Runtime

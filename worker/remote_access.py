@@ -12,11 +12,11 @@ from api_adapter.client import CoachingClient
 from api_adapter.rate_limit.policy import Policy, Seed, parse_rate_limit
 from api_adapter.rate_limit.shared import SharedLimiter
 from api_adapter.transport import Timeouts, Transport
-from worker import credentials
 from worker.clock import new_id, utc_now
+from worker.configuration import credentials
+from worker.configuration.remotes import Remote
+from worker.configuration.values import Idempotency
 from worker.executor import LEAST_PATIENCE, RemoteAccess
-from worker.remotes import Remote
-from worker.settings_values import Idempotency
 
 KEY_PREFIX = "coachsync:"
 CONNECT = timedelta(seconds=3)

@@ -26,12 +26,12 @@ from api_adapter.rate_limit.policy import History, parse_rate_limit
 from api_adapter.transport import Transport
 from worker.app import make_app
 from worker.clock import uniform, utc_now
+from worker.configuration.problems import SettingsError
+from worker.configuration.remotes import Remote
+from worker.configuration.settings import Settings
 from worker.executor import Chunk, Executor, RemoteAccess, Summary
 from worker.loops.dispatcher import Dispatcher
 from worker.remote_access import open_remote
-from worker.remotes import Remote
-from worker.settings import Settings
-from worker.settings_problems import SettingsError
 from worker.store.engine import Database
 from worker.store.history import history_of, installation_salt
 

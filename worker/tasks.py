@@ -6,8 +6,8 @@ from celery import Task, shared_task
 from celery.signals import worker_process_init, worker_process_shutdown
 
 from schemas.lanes import Lane
-from worker import settings
 from worker.app import TASK
+from worker.configuration import settings
 from worker.executor import Chunk, Summary
 from worker.log import get_logger, log_context
 from worker.runtime import Runtime, WorkerRuntime

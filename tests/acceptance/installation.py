@@ -20,9 +20,9 @@ from schemas.lanes import Lane
 from tests.acceptance.nodes import ProcessContainer, Program, ValkeyContainer
 from tests.acceptance.remote import Remote
 from tests.services.valkey import ValkeyServer
+from worker.configuration.settings import load_settings
 from worker.intake.accept import Offered, Receipt, accept
 from worker.runtime import Runtime
-from worker.settings import load_settings
 from worker.store import quarantine, schema
 from worker.store.batches import NewBatch
 from worker.store.engine import database_now

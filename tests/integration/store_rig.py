@@ -14,11 +14,11 @@ from schemas.coaching import Target
 from schemas.ids import ROW_BITS
 from schemas.jobs import JobState, QuotaRecalculation, TargetUpdate, Wish
 from schemas.lanes import Lane
+from worker.configuration.credentials import NoCredentials
+from worker.configuration.remotes import NoRemote, Remote
+from worker.configuration.values import Idempotency
 from worker.core.decisions import Decision, GiveBack, Succeed
-from worker.credentials import NoCredentials
 from worker.intake.accept import Offered, Receipt, RowFate, Unreadable, accept
-from worker.remotes import NoRemote, Remote
-from worker.settings_values import Idempotency
 from worker.store.batches import NewBatch
 from worker.store.claims import Claimed, Lease, claim
 from worker.store.engine import Database

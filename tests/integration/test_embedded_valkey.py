@@ -16,6 +16,8 @@ import pytest
 from kombu import Connection
 from redis import Redis
 
+from worker.configuration.settings import load_settings
+from worker.configuration.socket_path import MAX_SOCKET_PATH_BYTES, socket_path
 from worker.embedded.errors import HomeInUse, NotReady, UnsafeDirectory
 from worker.embedded.home_lock import HomeLock
 from worker.embedded.keeper import Stopped
@@ -24,8 +26,6 @@ from worker.embedded.private_directory import make_private
 from worker.embedded.restarts import RestartPolicy
 from worker.embedded.supervisor import Supervisor
 from worker.embedded.valkey import Valkey
-from worker.settings import load_settings
-from worker.socket_path import MAX_SOCKET_PATH_BYTES, socket_path
 
 SOON = timedelta(seconds=10)
 _CLEAN = multiprocessing.get_context("forkserver")  # a parent that has run no other test

@@ -35,11 +35,11 @@ from tests.integration.store_rig import (
     write,
 )
 from worker.clock import utc_now
+from worker.configuration.settings import load_settings
 from worker.core.acceptance import Fate
 from worker.intake.accept import PAGE
 from worker.producer import KeyConflict, Receipt, enqueue_quota_recalculations, enqueue_target_updates
 from worker.runtime import Runtime
-from worker.settings import load_settings
 from worker.store import schema
 from worker.store.engine import Database
 

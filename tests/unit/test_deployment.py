@@ -12,7 +12,7 @@ import yaml
 from typer.testing import CliRunner
 
 from worker.cli.main import build
-from worker.settings import NAMES
+from worker.configuration.settings import NAMES
 
 ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())

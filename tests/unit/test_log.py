@@ -12,9 +12,9 @@ from celery import Celery, signals
 from pydantic import SecretStr
 
 from schemas.jobs import JobState
+from worker.configuration.redaction import MASK
+from worker.configuration.settings import load_settings
 from worker.log import LogHandler, configure_logging, get_logger, log_context
-from worker.redaction import MASK
-from worker.settings import load_settings
 
 log = get_logger("worker.tests")
 Written = Callable[[], list[str]]

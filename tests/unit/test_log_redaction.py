@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from worker.configuration.redaction import MASK, Redactor
 from worker.log_format import HumanFormatter, JsonFormatter
-from worker.redaction import MASK, Redactor
 
 VISIBLE = "".join(chr(code) for code in range(0x21, 0x7F)) + "üé"
 SECRETS = st.text(st.sampled_from(VISIBLE), min_size=6, max_size=60)

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from worker.remotes import NoRemote, Remote
-from worker.settings import Settings, load_settings
-from worker.settings_file import find_lines
-from worker.settings_problems import SettingsError
-from worker.settings_sources import Source
+from worker.configuration.file import find_lines
+from worker.configuration.problems import SettingsError
+from worker.configuration.remotes import NoRemote, Remote
+from worker.configuration.settings import Settings, load_settings
+from worker.configuration.sources import Source
 
 HTTPS = {"COACHSYNC_API_URL": "https://api.example.com", "COACHSYNC_API_TOKEN": "a-token-of-some-length"}
 

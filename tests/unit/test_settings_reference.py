@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
-from worker.settings import NAMES, load_settings
-from worker.settings_report import describe
+from worker.configuration.report import describe
+from worker.configuration.settings import NAMES, load_settings
 
 PAGE = (Path(__file__).parents[2] / "docs/reference/settings.md").read_text(encoding="utf-8")
 ROWS = dict(re.findall(r"^\| `(\w+)` \|([^|]*)\|", PAGE, re.MULTILINE))

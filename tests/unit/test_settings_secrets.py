@@ -11,11 +11,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from worker.credentials import ApiKey, BearerToken, ClientCredentials, NoCredentials
-from worker.redaction import MASK, mask_secret, mask_url
-from worker.settings import Settings, load_settings
-from worker.settings_problems import SettingsError
-from worker.settings_report import describe
+from worker.configuration.credentials import ApiKey, BearerToken, ClientCredentials, NoCredentials
+from worker.configuration.problems import SettingsError
+from worker.configuration.redaction import MASK, mask_secret, mask_url
+from worker.configuration.report import describe
+from worker.configuration.settings import Settings, load_settings
 
 URL = {"COACHSYNC_API_URL": "https://api.example.com"}
 OAUTH = {

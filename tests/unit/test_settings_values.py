@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import make_url
 
-from worker.settings_values import (
+from worker.configuration.values import (
     check_api_url,
     check_broker_url,
     check_database_url,

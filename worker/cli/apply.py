@@ -16,15 +16,15 @@ from schemas.names import customer_of
 from worker.cli.output import ExitCode, Output
 from worker.cli.watch import watch_batch
 from worker.clock import utc_now
+from worker.configuration.remotes import NoRemote
+from worker.configuration.settings import Settings, from_environment
 from worker.core.acceptance import LATEST_AS_OF, Fate
 from worker.intake.accept import Offered, Receipt, RowFate, Unreadable, accept
 from worker.intake.readers import BadRow, GoodRow, Row, Tally, first_pass, read_wishes
 from worker.intake.rejected_file import RejectedFile, rejected_path
 from worker.intake.row_errors import FieldError
 from worker.intake.source import FileRefused, Source, source_for, spool
-from worker.remotes import NoRemote
 from worker.runtime import Runtime
-from worker.settings import Settings, from_environment
 from worker.store.batches import NewBatch
 
 

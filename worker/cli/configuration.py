@@ -2,10 +2,10 @@
 
 import typer
 
-from worker import settings
 from worker.cli.options import Json
 from worker.cli.output import Output
-from worker.settings_report import describe
+from worker.configuration import settings
+from worker.configuration.report import describe
 
 
 def register(root: typer.Typer) -> None:

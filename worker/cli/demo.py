@@ -23,12 +23,12 @@ from schemas.lanes import Lane
 from worker.cli.apply import Asked, apply_file
 from worker.cli.output import ExitCode, Output
 from worker.cli.watch import watch_batch
+from worker.configuration.settings import load_settings
 from worker.core.acceptance import Fate
 from worker.demo.sample import faults_json, quotas_jsonl, targets_csv
 from worker.demo.story import Story, tell
 from worker.embedded.parent_death import dying_with_us
 from worker.runtime import Runtime
-from worker.settings import load_settings
 from worker.store import schema
 from worker.store.batches import NewBatch
 

@@ -18,14 +18,14 @@ from api_adapter.outcomes import Answered, Missing, Outcome, Refused, Unauthoriz
 from api_adapter.rate_limit.permits import Permit
 from schemas.coaching import Target
 from schemas.lanes import Lane
-from worker import settings as settings_module
 from worker.cli.fleet import answering_workers
 from worker.cli.options import Json
 from worker.cli.output import ExitCode, Output
 from worker.clock import utc_now
-from worker.remotes import Remote
+from worker.configuration import settings as settings_module
+from worker.configuration.problems import SettingsError
+from worker.configuration.remotes import Remote
 from worker.runtime import Runtime, WorkerRuntime
-from worker.settings_problems import SettingsError
 from worker.store import schema
 from worker.store.engine import database_now
 from worker.store.heartbeats import seen_within

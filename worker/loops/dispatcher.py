@@ -12,8 +12,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from api_adapter.rate_limit.policy import RateLimit, parse_rate_limit
 from schemas.lanes import Lane
 from worker.app import TASK, queue_key, queue_name
+from worker.configuration.remotes import Remote
 from worker.core.chunks import chunk_size, portions, window
-from worker.remotes import Remote
 from worker.store import quarantine
 from worker.store.dispatching import Due, something_due, take_due, take_probe, unpublish, unpublish_all
 from worker.store.engine import Database

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from worker.credentials import (
+from worker.configuration.credentials import (
     ApiKey,
     BearerToken,
     ClientCredentials,
@@ -14,10 +14,10 @@ from worker.credentials import (
     check_secret,
     read_secret_file,
 )
-from worker.remotes import Remote, RemoteTable, check_remote_name
-from worker.settings_problems import shown, validated
-from worker.settings_sources import OAUTH_TEXTS, SECRETS, Given, Layer, slot
-from worker.settings_values import check_api_url, is_loopback
+from worker.configuration.problems import shown, validated
+from worker.configuration.remotes import Remote, RemoteTable, check_remote_name
+from worker.configuration.sources import OAUTH_TEXTS, SECRETS, Given, Layer, slot
+from worker.configuration.values import check_api_url, is_loopback
 
 CREDENTIAL_SLOTS = frozenset({*SECRETS, *OAUTH_TEXTS})
 _OAUTH = ("oauth_client_id", "oauth_client_secret", "oauth_token_url")

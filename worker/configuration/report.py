@@ -6,11 +6,11 @@ from datetime import timedelta
 
 from pydantic import SecretStr
 
-from worker.credentials import ApiKey, BearerToken, ClientCredentials, Credentials, NoCredentials
-from worker.redaction import mask_secret, mask_url
-from worker.remotes import Remote, RemoteOptions
-from worker.settings import Settings
-from worker.settings_sources import DEFAULT, Origin
+from worker.configuration.credentials import ApiKey, BearerToken, ClientCredentials, Credentials, NoCredentials
+from worker.configuration.redaction import mask_secret, mask_url
+from worker.configuration.remotes import Remote, RemoteOptions
+from worker.configuration.settings import Settings
+from worker.configuration.sources import DEFAULT, Origin
 
 _PROCESS = ("home", "database_url", "broker_url", "log_format", "log_level", "retention_days", "allow_http")
 _REMOTE = ("api_url", "rate_limit", "max_in_flight", "request_timeout", "idempotency", "ca_bundle")

@@ -2,7 +2,7 @@
 
 Highest first: overrides (the command line), ``COACHSYNC_*`` variables, ``coachsync.toml``, defaults. Only
 ``from_environment`` touches the process; all else takes what it needs. What cannot be used is a
-``worker.settings_problems.SettingsError``: one line a problem.
+``worker.configuration.problems.SettingsError``: one line a problem.
 """
 
 import os
@@ -15,11 +15,12 @@ from typing import Annotated
 
 from pydantic import Field, SkipValidation
 
-from worker.remote_settings import check_access, resolve_credentials, resolve_tables, without_credentials
-from worker.remotes import DEFAULT_REMOTE, NoRemote, Remote, RemoteOptions
-from worker.settings_file import SettingsFile, find_settings_file, read_settings_file
-from worker.settings_problems import SettingsError, validated
-from worker.settings_sources import (
+from worker.configuration.file import SettingsFile, find_settings_file, read_settings_file
+from worker.configuration.problems import SettingsError, validated
+from worker.configuration.remote_settings import check_access, resolve_credentials, resolve_tables, without_credentials
+from worker.configuration.remotes import DEFAULT_REMOTE, NoRemote, Remote, RemoteOptions
+from worker.configuration.socket_path import socket_path, socket_url
+from worker.configuration.sources import (
     CONFIG_VARIABLE,
     DEFAULT,
     Given,
@@ -34,7 +35,7 @@ from worker.settings_sources import (
     slot,
     variables_named,
 )
-from worker.settings_values import (
+from worker.configuration.values import (
     BrokerUrl,
     DatabaseUrl,
     Directory,
@@ -44,7 +45,6 @@ from worker.settings_values import (
     sqlite_url,
     whole,
 )
-from worker.socket_path import socket_path, socket_url
 
 
 class Settings(RemoteOptions):

@@ -6,8 +6,8 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from worker.redaction import mask_url
-from worker.settings_sources import Layer
+from worker.configuration.redaction import mask_url
+from worker.configuration.sources import Layer
 
 M = TypeVar("M", bound=BaseModel)
 _MOST_SHOWN = 80

@@ -1,6 +1,6 @@
 """Where settings come from: overrides, ``COACHSYNC_*`` variables, ``coachsync.toml``. Each value knows its origin.
 
-Only names are checked here, and paths made absolute; what a value means is settled in ``worker.settings``.
+Only names are checked here, and paths made absolute; what a value means is settled in ``settings``.
 """
 
 import os
@@ -11,8 +11,8 @@ from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
 
-from worker.redaction import mask_url
-from worker.settings_file import SettingsFile
+from worker.configuration.file import SettingsFile
+from worker.configuration.redaction import mask_url
 
 PREFIX = "COACHSYNC_"
 CONFIG_VARIABLE = "COACHSYNC_CONFIG"

@@ -9,8 +9,8 @@ from typing import Annotated
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from schemas.names import PROFILE
-from worker.credentials import Credentials, NoCredentials
-from worker.settings_values import ApiUrl, CertificatesFile, Idempotency, RateLimit, Seconds, whole
+from worker.configuration.credentials import Credentials, NoCredentials
+from worker.configuration.values import ApiUrl, CertificatesFile, Idempotency, RateLimit, Seconds, whole
 
 DEFAULT_REMOTE = "default"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
