@@ -13,15 +13,15 @@ from worker.configuration.sources import Source
 HTTPS = {"COACHSYNC_API_URL": "https://api.example.com", "COACHSYNC_API_TOKEN": "a-token-of-some-length"}
 
 
-def load(folder: Path, environ: dict[str, str] | None = None, toml: str = "", **overrides: object) -> Settings:
+def load(folder: Path, environ: dict[str, str] | None = None, toml: str = "") -> Settings:
     if toml:
         (folder / "coachsync.toml").write_text(toml, encoding="utf-8")
-    return load_settings({"HOME": str(folder / "user"), **(environ or {})}, cwd=folder, overrides=overrides)
+    return load_settings({"HOME": str(folder / "user"), **(environ or {})}, cwd=folder)
 
 
-def problems(folder: Path, environ: dict[str, str] | None = None, toml: str = "", **overrides: object) -> str:
+def problems(folder: Path, environ: dict[str, str] | None = None, toml: str = "") -> str:
     with pytest.raises(SettingsError) as caught:
-        load(folder, environ, toml, **overrides)
+        load(folder, environ, toml)
     assert str(caught.value) == "\n".join(caught.value.problems)
     return str(caught.value)
 
@@ -47,18 +47,17 @@ def test_without_any_home_the_remedy_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("toml", "environ", "overrides", "value", "source"),
+    ("toml", "environ", "value", "source"),
     [
-        ("", {}, {}, 32, Source.DEFAULT),
-        ("max_in_flight = 1", {}, {}, 1, Source.FILE),
-        ("max_in_flight = 1", {"COACHSYNC_MAX_IN_FLIGHT": "2"}, {}, 2, Source.ENVIRONMENT),
-        ("max_in_flight = 1", {"COACHSYNC_MAX_IN_FLIGHT": "2"}, {"max_in_flight": 3}, 3, Source.GIVEN),
+        ("", {}, 32, Source.DEFAULT),
+        ("max_in_flight = 1", {}, 1, Source.FILE),
+        ("max_in_flight = 1", {"COACHSYNC_MAX_IN_FLIGHT": "2"}, 2, Source.ENVIRONMENT),
     ],
 )
-def test_the_higher_source_wins_and_the_value_knows_it(  # noqa: PLR0913, PLR0917 - one column each
-    tmp_path: Path, toml: str, environ: dict[str, str], overrides: dict[str, object], value: int, source: Source
+def test_the_higher_source_wins_and_the_value_knows_it(
+    tmp_path: Path, toml: str, environ: dict[str, str], value: int, source: Source
 ) -> None:
-    settings = load(tmp_path, environ, toml, **overrides)
+    settings = load(tmp_path, environ, toml)
     assert settings.max_in_flight == value
     assert settings.provenance["max_in_flight"].source == source
 

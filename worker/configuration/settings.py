@@ -1,6 +1,6 @@
 """The settings: one frozen object, resolved once at the start of a process.
 
-Highest first: overrides (the command line), ``COACHSYNC_*`` variables, ``coachsync.toml``, defaults. Only
+Highest first: ``COACHSYNC_*`` variables, ``coachsync.toml``, defaults. Only
 ``from_environment`` touches the process; all else takes what it needs. What cannot be used is a
 ``worker.configuration.problems.SettingsError``: one line a problem.
 """
@@ -29,7 +29,6 @@ from worker.configuration.sources import (
     Origin,
     absolute_paths,
     from_file,
-    from_overrides,
     from_variables,
     merge,
     slot,
@@ -86,18 +85,16 @@ class Settings(RemoteOptions):
         )
 
 
-def from_environment(overrides: Mapping[str, object] | None = None) -> Settings:
+def from_environment() -> Settings:
     """The settings of this process; the only reader of its environment."""
     environ = dict(os.environ)  # noqa: TID251 - this is the door the rule points to
-    return load_settings(environ, cwd=Path.cwd(), overrides=overrides, terminal=sys.stderr.isatty())
+    return load_settings(environ, cwd=Path.cwd(), terminal=sys.stderr.isatty())
 
 
-def load_settings(
-    environ: Mapping[str, str], *, cwd: Path, overrides: Mapping[str, object] | None = None, terminal: bool = False
-) -> Settings:
+def load_settings(environ: Mapping[str, str], *, cwd: Path, terminal: bool = False) -> Settings:
     """Resolve the settings, or raise ``SettingsError`` with all problems at once."""
     problems: list[str] = []
-    given = _collect(environ, cwd, overrides or {}, problems)
+    given = _collect(environ, cwd, problems)
     settings = _resolve(given, environ, terminal=terminal, problems=problems)
     if settings is None or problems:
         raise SettingsError(tuple(dict.fromkeys(problems)))
@@ -117,10 +114,9 @@ NAMES = Names(
 )
 
 
-def _collect(environ: Mapping[str, str], cwd: Path, overrides: Mapping[str, object], problems: list[str]) -> _Collected:
+def _collect(environ: Mapping[str, str], cwd: Path, problems: list[str]) -> _Collected:
     user_home = environ.get("HOME")
     default_home = _default_home(environ)
-    given = from_overrides(overrides, NAMES, problems)
     file = _settings_file(environ, cwd, default_home, problems)
     in_file, tables = from_file(file, NAMES, problems) if file else ({}, {})
     variables = from_variables(environ, variables_named([in_file, *tables.values()]), NAMES, problems)
@@ -129,7 +125,6 @@ def _collect(environ: Mapping[str, str], cwd: Path, overrides: Mapping[str, obje
         {"home": Given("home", default_home, DEFAULT)} if default_home else {},
         absolute_paths(in_file, folder, user_home),
         absolute_paths(variables, cwd, user_home),
-        absolute_paths(given, cwd, user_home),
     )
     return _Collected(top, {name: absolute_paths(table, folder, user_home) for name, table in tables.items()})
 

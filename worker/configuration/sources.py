@@ -1,4 +1,4 @@
-"""Where settings come from: overrides, ``COACHSYNC_*`` variables, ``coachsync.toml``. Each value knows its origin.
+"""Where settings come from: ``COACHSYNC_*`` variables, ``coachsync.toml``. Each value knows its origin.
 
 Only names are checked here, and paths made absolute; what a value means is settled in ``settings``.
 """
@@ -27,7 +27,6 @@ _OTHERS = ("COACHSYNC_TEST_", "COACHSYNC_SANDBOX_")
 
 
 class Source(StrEnum):
-    GIVEN = "given"
     ENVIRONMENT = "environment"
     FILE = "file"
     DEFAULT = "default"
@@ -46,7 +45,7 @@ class Origin:
                 return f"environment {self.place}"
             case Source.FILE:
                 return self.place
-            case Source.GIVEN | Source.DEFAULT:
+            case Source.DEFAULT:
                 return self.source.value
 
 
@@ -100,13 +99,6 @@ def merge(*layers: Layer) -> dict[str, Given]:
         replaced = {slot(key) for key in layer}
         merged = {key: given for key, given in merged.items() if slot(key) not in replaced} | dict(layer)
     return merged
-
-
-def from_overrides(overrides: Mapping[str, object], names: Names, problems: list[str]) -> Layer:
-    _refuse_unknown(overrides, names.in_environment, problems)
-    return {
-        key: Given(key, value, Origin(Source.GIVEN)) for key, value in overrides.items() if key in names.in_environment
-    }
 
 
 def from_variables(environ: Mapping[str, str], named: frozenset[str], names: Names, problems: list[str]) -> Layer:
