@@ -13,6 +13,7 @@ from api_adapter.rate_limit.permits import Permit, Settled
 from schemas.coaching import Target, TargetWrite
 from schemas.ids import format_job_id
 from schemas.jobs import JobKind, QuotaRecalculation, TargetUpdate
+from worker.chunk_time import ChunkTime
 from worker.core.decisions import Decision, Effort, Fail, GiveBack, Retry, Succeed, decide
 from worker.core.resolution import (
     AlreadyThere,
@@ -35,16 +36,11 @@ KEY_MEMORY = timedelta(hours=24)  # how long a remote that honours idempotency k
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """What a chunk lends to the calls of its jobs.
-
-    By the loop's time no job begins after ``deadline``, and none that has begun sends after ``finish_by``. Nothing is
-    sent any more once ``halted`` says so.
-    """
+    """What a chunk lends to the calls of its jobs. Nothing is sent any more once ``halted`` says so."""
 
     client: CoachingClient
     permits: PermitPool
-    deadline: float
-    finish_by: float
+    time: ChunkTime
     halted: Callable[[], bool]
     salt: str
     trusts_keys: bool
@@ -142,7 +138,8 @@ class Calls:
 
     async def _permit(self) -> Permit | None:
         begun = bool(self.tried)
-        permit = await self.means.permits.take(self.means.finish_by if begun else self.means.deadline, ahead=begun)
+        time = self.means.time
+        permit = await self.means.permits.take(time.finish_by if begun else time.begin_by, ahead=begun)
         if permit is not None and self.means.halted():
             self.means.permits.settle(Settled(permit, sent=False))
             return None

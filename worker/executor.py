@@ -11,6 +11,7 @@ from api_adapter.rate_limit.permits import RateLimiter
 from schemas.ids import format_job_id
 from schemas.lanes import Lane
 from worker.calls import Calls, Means
+from worker.chunk_time import ChunkTime
 from worker.core.backoff import full_jitter
 from worker.core.chunks import CHUNK_BUDGET
 from worker.core.decisions import GiveBack, Retry
@@ -101,16 +102,16 @@ class Executor:
                 for _ in range(run.at_once):
                     group.create_task(self._work(run, means))
             run.give_back_rest()
-            wait = timedelta(seconds=pool.opens_at - asyncio.get_running_loop().time())
+            wait = timedelta(seconds=pool.opens_at - means.time.clock())
             run.pause = min(wait, LONGEST_PAUSE) if wait > CHUNK_BUDGET else None
 
     def _means(self, run: "_Run", pool: PermitPool) -> Means:
-        deadline = asyncio.get_running_loop().time() + CHUNK_BUDGET.total_seconds()
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + CHUNK_BUDGET.total_seconds()
         return Means(
             client=run.remote.client,
             permits=pool,
-            deadline=deadline,
-            finish_by=deadline + run.remote.patience.total_seconds(),
+            time=ChunkTime(deadline, deadline + run.remote.patience.total_seconds(), clock),
             halted=lambda: run.trip is not None,
             salt=self.salt,
             trusts_keys=run.remote.trusts_keys,
@@ -126,7 +127,8 @@ class Executor:
                 continue
             calls = Calls(job, means)
             try:
-                record = await calls.run()
+                with means.time.job():
+                    record = await calls.run()
             except Exception:  # noqa: BLE001 - a bug that one job meets must not cost its neighbours their requests
                 _log.exception("job_broke", job=format_job_id(job.id), message="its lease ends, then it goes alone")
                 continue
@@ -136,8 +138,7 @@ class Executor:
 
     async def _next(self, run: "_Run", means: Means) -> Claimed | None:
         """The next job; whoever finds them getting few goes for more, while the others work on."""
-        loop = asyncio.get_running_loop()
-        while run.trip is None and loop.time() < means.deadline and not means.permits.is_shut(means.deadline):
+        while run.trip is None and not means.time.is_over and not means.permits.is_shut(means.time.begin_by):
             if run.runs_low and not run.claiming.locked():
                 async with run.claiming:
                     await self._claim_some(run)

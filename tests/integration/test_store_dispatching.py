@@ -54,6 +54,20 @@ def test_due_rows_go_out_once_oldest_first_and_no_more_than_the_window(store: Da
     assert not is_due(store)
 
 
+def test_a_window_that_is_nearly_full_waits_for_room_that_is_worth_a_message(store: Database) -> None:
+    ids = job_ids(store, *(wish(target) for target in range(9)))
+
+    def brought() -> list[int]:
+        with store.write() as session:
+            return take_due(session, "default", Lane.BULK, window=6, least=3).together
+
+    assert brought() == ids[:6]
+    take(store, *ids[:2])
+    assert brought() == []
+    take(store, ids[2])
+    assert brought() == ids[6:]
+
+
 def test_a_lane_and_a_remote_have_windows_of_their_own(store: Database) -> None:
     urgent = job_of(store, wish(1), lane=Lane.INTERACTIVE)
     bulk, elsewhere = job_ids(store, wish(2), wish(3))

@@ -19,6 +19,11 @@ def chunk_size(requests_per_second: float) -> int:
     return max(SMALLEST_CHUNK, min(LARGEST_CHUNK, int(requests_per_second * CHUNK_BUDGET.total_seconds())))
 
 
+def least_portion(requests_per_second: float) -> int:
+    """The least room that is worth filling while more than that is out."""
+    return chunk_size(requests_per_second) // 4
+
+
 def window(requests_per_second: float) -> int:
     """The most jobs of one remote and lane that may lie with the broker at once."""
     ahead = int(requests_per_second * LOOK_AHEAD.total_seconds())

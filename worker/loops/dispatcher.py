@@ -13,7 +13,7 @@ from api_adapter.rate_limit.policy import RateLimit, parse_rate_limit
 from schemas.lanes import Lane
 from worker.app import TASK, queue_key, queue_name
 from worker.configuration.remotes import Remote
-from worker.core.chunks import chunk_size, portions, window
+from worker.core.chunks import chunk_size, least_portion, portions, window
 from worker.store import quarantine
 from worker.store.dispatching import Due, something_due, take_due, take_probe, unpublish, unpublish_all
 from worker.store.engine import Database
@@ -75,10 +75,11 @@ class Dispatcher:
 
     def _collect(self, remote: Remote, lanes: Sequence[Lane]) -> list[Message]:
         rate = slowest_rate(parse_rate_limit(remote.rate_limit))
+        most, least = window(rate), least_portion(rate)
         with self.database.write() as session:
             if not quarantine.find(session, remote.name):
                 open_lanes = [lane for lane in lanes if not is_paused(session, remote.name, lane)]
-                due = [(lane, take_due(session, remote.name, lane, window(rate))) for lane in open_lanes]
+                due = [(lane, take_due(session, remote.name, lane, most, least)) for lane in open_lanes]
                 return [message for lane, some in due for message in _messages(remote.name, lane, some, rate)]
             if not quarantine.take_probe_turn(session, remote.name):
                 return []

@@ -34,11 +34,14 @@ def something_due(session: Session) -> bool:
     return session.execute(ordered.limit(1)).first() is not None
 
 
-def take_due(session: Session, remote: str, lane: Lane, window: int) -> Due:
-    """Mark due rows as published, oldest first, so that at most ``window`` of this remote and lane are out."""
+def take_due(session: Session, remote: str, lane: Lane, window: int, least: int = 1) -> Due:
+    """Mark due rows as published, oldest first, so that at most ``window`` of this remote and lane are out.
+
+    None before there is room for ``least``: the crumbs of a full window make chunks that end before they have begun.
+    """
     now = database_now(session)
     room = window - _published(session, remote, lane)
-    if room <= 0:
+    if room < least:
         return Due([], [])
     due = (
         select(jobs.c.id)
