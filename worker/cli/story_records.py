@@ -42,7 +42,10 @@ def resource_story_record(story: ResourceStory) -> Fields:
         "name": story.name,
         "known": _known(story),
         "newestWish": story.newest and _told(story.newest),
-        "wishes": [_told(job) for job in story.wishes],
+        "wishes": [
+            _told(job) | {"attemptsMade": [attempt_record(one) for one in story.attempts[job.id]]}
+            for job in story.wishes
+        ],
         "wishesKept": story.accepted,
         "waiting": story.waiting and _waiting(story.waiting),
     }

@@ -40,7 +40,8 @@ def tell_resource(story: ResourceStory, output: Output) -> None:
     _head(output, story.name, newest)
     _part(output, "Known now", _known(story), none="nothing: the remote has not shown it to us")
     shown = f", the newest {len(story.wishes):,} of {story.accepted:,}" if len(story.wishes) < story.accepted else ""
-    _part(output, f"Wishes{shown}", map(_wish, story.wishes), none="none is kept")
+    steps = [step for job in story.wishes for step in (_wish(job), *_tried(story.attempts[job.id]))]
+    _part(output, f"Wishes{shown}", steps, none="none is kept")
     if story.waiting:
         _part(output, f"{format_job_id(story.waiting.job.id)} waits", [waiting_words(story.waiting)])
 
@@ -119,6 +120,10 @@ def _attempt(attempt: Attempt) -> str:
         f"{attempt.number}. {cell(attempt.started_at)} {attempt.operation}: {status} after {latency_words(attempt)},"
         f" {attempt_words(attempt)} (request {attempt.request_id}, worker {attempt.worker})"
     )
+
+
+def _tried(attempts: Iterable[Attempt]) -> Iterator[str]:
+    return (f"  {_attempt(attempt)}" for attempt in attempts)
 
 
 def _slow(attempt: Attempt) -> str:

@@ -11,7 +11,7 @@ from schemas.jobs import JobState
 from worker.store import quarantine
 from worker.store.engine import database_now
 from worker.store.known import find_resource, find_target, newest_quota
-from worker.store.listing import ErrorCount, attempts_of, errors_of_batch, find_job, first_rejections
+from worker.store.listing import ErrorCount, attempts_by_job, attempts_of, errors_of_batch, find_job, first_rejections
 from worker.store.models import Attempt, Batch, Job, KnownTarget, Quarantine, QuotaAnswer, Rejection
 from worker.store.selection import in_state
 from worker.store.tables import jobs
@@ -49,13 +49,14 @@ class JobStory:
 
 @dataclass(frozen=True, slots=True)
 class ResourceStory:
-    """The newest ``wishes`` of ``accepted`` in all that are still kept."""
+    """The newest ``wishes`` of ``accepted`` in all that are still kept; ``attempts`` by job, oldest first."""
 
     name: str
     target: KnownTarget | None
     quota: QuotaAnswer | None
     newest: Job | None
     wishes: list[Job]
+    attempts: dict[int, list[Attempt]]
     accepted: int
     waiting: Waiting | None
 
@@ -102,7 +103,8 @@ def resource_story(session: Session, name: str, limit: int) -> ResourceStory | N
     waits = session.execute(pending).scalar_one_or_none()
     accepted = session.execute(select(func.count()).where(jobs.c.resource == name)).scalar_one()
     waiting = _waiting(session, waits) if waits else None
-    return ResourceStory(name, target, quota, newest, found, accepted, waiting)
+    attempts = attempts_by_job(session, [job.id for job in found])
+    return ResourceStory(name, target, quota, newest, found, attempts, accepted, waiting)
 
 
 def batch_story(session: Session, batch_id: int) -> BatchStory | None:

@@ -46,6 +46,15 @@ def attempts_of(session: Session, job_id: int) -> list[Attempt]:
     return list(session.execute(query).scalars())
 
 
+def attempts_by_job(session: Session, job_ids: Sequence[int]) -> dict[int, list[Attempt]]:
+    """Each job's attempts, oldest first; every job that is asked for has its list."""
+    query = select(Attempt).where(col(Attempt.job_id).in_(job_ids)).order_by(col(Attempt.id))
+    found: dict[int, list[Attempt]] = {job: [] for job in job_ids}
+    for attempt in session.execute(query).scalars():
+        found[attempt.job_id].append(attempt)
+    return found
+
+
 def find_batch(session: Session, batch_id: int) -> Batch | None:
     return session.get(Batch, batch_id)
 
