@@ -1,6 +1,7 @@
 """``coachsync demo``: the main job on a realistic sample, with faults, on this machine; it leaves nothing running."""
 
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -177,6 +178,7 @@ def _point_deeper(story: Story, home: Path, output: Output) -> None:
         return
     job, name = story.retried
     program = Path(sys.argv[0]).name if shutil.which("coachsync") else sys.argv[0]
+    command = f"COACHSYNC_HOME={shlex.quote(str(home))} {shlex.quote(program)} explain"
     output.say("\nLook deeper: the whole story of a target that met trouble")
-    output.say(f"  COACHSYNC_HOME={home} {program} explain {name}")
-    output.say(f"  COACHSYNC_HOME={home} {program} explain {job}")
+    output.say(f"  {command} {name}")
+    output.say(f"  {command} {job}")
