@@ -52,7 +52,7 @@ def up(
 ) -> None:
     """Run workers and loops on this machine; Valkey too where no COACHSYNC_BROKER_URL is given, on SQLite by default.
 
-    Other commands find it by the same COACHSYNC_HOME. Ctrl-C or SIGTERM stops all, with exit code 0; a second one at once.
+    Other commands find it by the same COACHSYNC_HOME. Ctrl-C stops all, and it ends with 0; a second one stops at once.
 
     Example: COACHSYNC_API_URL=http://127.0.0.1:8081 coachsync up --sandbox
     """
