@@ -3,85 +3,116 @@
 import os
 import re
 import subprocess
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from tests.acceptance.installation import COACHSYNC
+from tests.acceptance.process_tree import descendants, living
+
+AT_MOST = 60.0  # as it is announced
+PATIENCE = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """What it printed, how long it took, and every process that was seen below it while it printed."""
+
+    told: str
+    seconds: float
+    started: Mapping[int, str]
+    env: Mapping[str, str]
+    folder: Path
+
+    def figures(self, pattern: str) -> list[int]:
+        match = re.search(pattern, self.told)
+        assert match, self.told
+        return [int(figure.replace(",", "")) for figure in match.groups()]
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("demo")
-    done = subprocess.run(
-        [COACHSYNC, "demo", "--home", str(folder / "home")],
-        env={"PATH": os.environ["PATH"]},  # noqa: TID251 - what a child needs of our environment
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    yield done.stdout
-    assert not _processes_of(folder), "nothing is left running"
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
+    """Run once, in a folder whose name has to be quoted, where it has a home and a place for temporary files."""
+    folder = tmp_path_factory.mktemp("demo") / "a newcomer's"
+    (folder / "tmp").mkdir(parents=True)
+    env = {"PATH": os.environ["PATH"], "HOME": str(folder), "TMPDIR": str(folder / "tmp")}  # noqa: TID251 - a child's
+    begun, told, started = time.monotonic(), "", dict[int, str]()
+    with subprocess.Popen([COACHSYNC, "demo"], env=env, cwd=folder, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        hanging = threading.Timer(PATIENCE, process.terminate)
+        hanging.start()
+        for line in process.stdout:
+            told += line
+            started |= descendants(process.pid)
+        hanging.cancel()
+    assert process.returncode == 0, told
+    return Demo(told, time.monotonic() - begun, started, env, folder)
 
 
-def _processes_of(folder: Path) -> list[str]:
-    """Command lines and environments of living processes that name the demo's folder."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            text = (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
-        except OSError:
-            continue  # it has just ended, or is another user's
-        if str(folder).encode() in text:
-            found.append(process.name)
-    return found
+def test_it_takes_less_than_a_minute_and_leaves_nothing_running(demo: Demo) -> None:
+    assert demo.seconds < AT_MOST
+    running = " ".join(demo.started.values())
+    assert all(name in running for name in ("valkey-server", "sandbox", "worker --concurrency 2", "loops", "guard.py"))
+    assert not living(demo.started)
 
 
-def figures(told: str, pattern: str) -> list[int]:
-    match = re.search(pattern, told)
-    assert match, told
-    return [int(figure.replace(",", "")) for figure in match.groups()]
+def test_it_writes_to_its_home_alone(demo: Demo) -> None:
+    assert {path.name for path in demo.folder.iterdir()} == {".coachsync", "tmp"}
+    assert [path.name for path in (demo.folder / ".coachsync").iterdir()] == ["demo"]
+    assert not list((demo.folder / "tmp").iterdir())
 
 
-def test_every_row_is_accounted_for(told: str) -> None:
-    given, accepted, rejected = figures(told, r"([\d,]+) rows given = ([\d,]+) accepted \+ ([\d,]+) rejected")
+def test_every_row_is_accounted_for(demo: Demo) -> None:
+    given, accepted, rejected = demo.figures(r"([\d,]+) rows given = ([\d,]+) accepted \+ ([\d,]+) rejected")
     assert given == accepted + rejected
     assert rejected > 0
-    total, updated, coalesced, failed, cancelled = figures(
-        told, r"([\d,]+) accepted = ([\d,]+) updated \+ ([\d,]+) coalesced .*?\+ ([\d,]+) failed \+ ([\d,]+) cancelled"
+    assert (demo.folder / ".coachsync/demo/targets.csv").read_text().count("\n") == 1 + given
+    assert (demo.folder / ".coachsync/demo/targets.csv.rejected.csv").read_text().count("\n") == 1 + rejected
+    total, updated, coalesced, failed, cancelled = demo.figures(
+        r"([\d,]+) accepted = ([\d,]+) updated \+ ([\d,]+) coalesced .*?\+ ([\d,]+) failed \+ ([\d,]+) cancelled"
     )
     assert total == accepted == updated + coalesced + failed + cancelled
     assert updated >= 2_000
     assert coalesced > 0
 
 
-def test_the_limit_and_the_cooldowns_are_kept(told: str) -> None:
-    most, limit, violations = figures(told, r"at most (\d+) in any second \((\d+) allowed\), (\d+) while")
+def test_a_dozen_quotas_are_recalculated(demo: Demo) -> None:
+    assert demo.figures(r"([\d,]+) accepted = ([\d,]+) succeeded \+ 0 failed") == [12, 12]
+
+
+def test_each_of_its_faults_strikes(demo: Demo) -> None:
+    trouble = demo.told.partition("The remote made trouble")[2].partition(" requests in ")[0]
+    for what in ("Too Many Requests", "Service Unavailable", "ConnectionLostError", "cannot be understood"):
+        assert what in trouble
+
+
+def test_the_limit_and_the_cooldowns_are_kept(demo: Demo) -> None:
+    most, limit, violations = demo.figures(r"at most (\d+) in any second \((\d+) allowed\), (\d+) while")
     assert 0 < most <= limit
     assert violations == 0
 
 
-def test_the_same_file_again_sends_nothing(told: str) -> None:
-    (unchanged,) = figures(told, r"([\d,]+) rows are unchanged")
+def test_the_same_file_again_sends_nothing(demo: Demo) -> None:
+    (unchanged,) = demo.figures(r"([\d,]+) rows are unchanged")
     assert unchanged >= 2_000
 
 
-def test_the_command_that_it_ends_with_tells_of_a_target_that_met_trouble(told: str) -> None:
-    match = re.search(r"COACHSYNC_HOME=(\S+) \S+ explain (customers/\S+)", told)
-    assert match
-    home, name = match.groups()
-    story = subprocess.run(
-        [COACHSYNC, "explain", name],
-        env={"PATH": os.environ["PATH"], "COACHSYNC_HOME": home},  # noqa: TID251 - as above
-        cwd=home,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    ).stdout
-    assert "1. " in story
-    assert "2. " in story
+def test_each_command_that_it_ends_with_can_be_pasted_and_tells_of_more_than_one_attempt(demo: Demo) -> None:
+    commands = re.findall(r"^  (COACHSYNC_HOME=.* explain .*)$", demo.told, re.MULTILINE)
+    assert len(commands) == 2
+    for command in commands:
+        story = subprocess.run(
+            ["sh", "-c", command],
+            env=demo.env,
+            cwd=demo.folder,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        ).stdout
+        assert "1. " in story
+        assert "2. " in story
