@@ -12,7 +12,8 @@ class ChunkTime:
     """No job begins after ``deadline``, none that has begun sends after ``finish_by``: seconds of the loop's ``clock``.
 
     Overtime: a job that began in time and still waits for its answer holds the process anyway, so others may begin
-    beside it. The chunk lasts no longer for it.
+    beside it. One of those may be late itself: then the
+    chunk lasts longer by it, and never past ``finish_by`` and one request.
     """
 
     deadline: float

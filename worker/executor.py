@@ -103,7 +103,7 @@ class Executor:
                     group.create_task(self._work(run, means))
             run.give_back_rest()
             wait = timedelta(seconds=pool.opens_at - means.time.clock())
-            run.pause = min(wait, LONGEST_PAUSE) if wait > CHUNK_BUDGET else None
+            run.pause = min(wait, LONGEST_PAUSE) if wait > CHUNK_BUDGET and not run.chunk.probe else None
 
     def _means(self, run: "_Run", pool: PermitPool) -> Means:
         clock = asyncio.get_running_loop().time

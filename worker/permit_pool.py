@@ -27,8 +27,7 @@ class _Asker:
 class PermitPool:
     """One remote's permits for one lane, while a chunk runs. ``uniform`` gives [0, 1) and spreads the askers.
 
-    ``opens_at`` is when, by the loop's clock, the limiter will give the next permit: who cannot wait so long is turned
-    away at once.
+    ``opens_at`` is when, by the loop's clock, asking again makes sense: who cannot wait so long is turned away at once.
     """
 
     def __init__(self, limiter: RateLimiter, lane: Lane, uniform: Callable[[], float]) -> None:
@@ -97,13 +96,16 @@ class PermitPool:
 
     async def _exchange(self) -> Grant:
         settled, self._settled = self._settled, []
-        exchange = asyncio.ensure_future(self._limiter.exchange(self._lane, len(self._waiting), settled))
+        want = len(self._waiting)
+        exchange = asyncio.ensure_future(self._limiter.exchange(self._lane, want, settled))
         try:
             grant = await asyncio.shield(exchange)
         except asyncio.CancelledError:
             self._hand_out(await exchange)  # what was granted is not lost with the pump
             raise
         self._hand_out(grant)
+        if want:  # to who wants nothing the limiter names no time
+            self._turn_away(grant)
         return grant
 
     def _hand_out(self, grant: Grant) -> None:
@@ -112,10 +114,9 @@ class PermitPool:
                 self._waiting.popleft().permit.set_result(permit)
             else:
                 self._settled.append(Settled(permit, sent=False))
-        self.opens_at = asyncio.get_running_loop().time() + grant.retry_in.total_seconds()
-        self._turn_away()
 
-    def _turn_away(self) -> None:
+    def _turn_away(self, grant: Grant) -> None:
+        self.opens_at = asyncio.get_running_loop().time() + grant.retry_in.total_seconds()
         for asker in [asker for asker in self._waiting if self.is_shut(asker.deadline)]:
             self._waiting.remove(asker)
             asker.permit.set_result(None)

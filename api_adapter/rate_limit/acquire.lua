@@ -264,7 +264,10 @@ local function window_bound(state, limit, in_flight)
   local kept = reserved and math.floor(allowed * request.reserve) or 0
   return {
     why = room > 0 and room <= kept and 'reserved' or 'window', room = room - kept,
-    freed_at = function(missing) return math.min(settled_leave_at(window, missing), under_way_leaves_at(window)) end,
+    freed_at = function(missing)
+      local recovered = state.factor < 1 and now + rules.recovery_look or math.huge
+      return math.min(recovered, settled_leave_at(window, missing), under_way_leaves_at(window))
+    end,
   }
 end
 
@@ -316,8 +319,10 @@ end
 local function decide(state, in_flight)
   if request.want == 0 then return 0, 'granted', now end
   if now < state.cooldown_until then return 0, 'cooldown', state.cooldown_until end
-  if bulk_must_wait(state) then return 0, 'reserved', now + rules.poll end
   local all = bounds(state, in_flight)
+  if bulk_must_wait(state) then
+    return 0, 'reserved', math.max(now + rules.poll, ask_again_at(state, all, 0, request.want))
+  end
   local bound = tightest(all)
   local granted = math.max(0, math.min(request.want, bound.room))
   if granted == request.want then return granted, 'granted', now end
@@ -326,9 +331,10 @@ local function decide(state, in_flight)
   return granted, why, ask_again_at(state, all, granted, request.want)
 end
 
-local function note_waiting(state, asker, granted, retry_at)
+local function note_waiting(state, asker, granted, why, retry_at)
   if request.lane ~= 'interactive' or request.want == 0 then return end
-  state.waiting[asker] = granted < request.want and retry_at + rules.grace or nil
+  local back_at = why == 'cooldown' and retry_at or math.min(retry_at, now + rules.patience)
+  state.waiting[asker] = granted < request.want and back_at + rules.grace or nil
 end
 
 local function grant(state, permits, group)
@@ -384,7 +390,7 @@ state.exchanges = state.exchanges + 1
 local group = state.epoch .. '-' .. digits(state.exchanges)
 local asker = request.asker or group
 local granted, why, retry_at = decide(state, in_flight)
-note_waiting(state, asker, granted, retry_at)
+note_waiting(state, asker, granted, why, retry_at)
 grant(state, granted, group)
 remember(state)
 

@@ -70,7 +70,8 @@ class LocalLimiter:
         self._settle(memory, now, settled)
         granted, why, retry_at = self._decide(memory, now, lane, want)
         if lane is Lane.INTERACTIVE and want:
-            memory.waiting_until = retry_at + rules.INTERACTIVE_GRACE_MS if granted < want else 0
+            back_at = retry_at if why is Why.COOLDOWN else min(retry_at, now + rules.INTERACTIVE_PATIENCE_MS)
+            memory.waiting_until = back_at + rules.INTERACTIVE_GRACE_MS if granted < want else 0
         return Grant(self._grant(memory, now, lane, granted), (retry_at - now) * _MS, why)
 
     async def usage(self) -> Usage:
@@ -182,9 +183,9 @@ class LocalLimiter:
             return 0, Why.GRANTED, now
         if now < memory.cooldown_until:
             return 0, Why.COOLDOWN, memory.cooldown_until
-        if lane is Lane.BULK and now < memory.waiting_until:
-            return 0, Why.RESERVED, now + rules.POLL_MS
         bounds = tuple(self._bounds(memory, now, lane))
+        if lane is Lane.BULK and now < memory.waiting_until:
+            return 0, Why.RESERVED, max(now + rules.POLL_MS, self._ask_again_at(memory, now, bounds, 0, want))
         tightest = min(bounds, key=lambda bound: bound.room)
         granted = max(0, min(want, tightest.room))
         if granted == want:
@@ -206,17 +207,19 @@ class LocalLimiter:
 
     def _freed_at(self, memory: _Memory, now: int, window: SlidingWindow, missing: int) -> int:
         """A permit under way may have ended at once and be told late: it can leave a window after its grant."""
-        settled = window.settled_leave_at(missing, now)
-        if not memory.flight:
-            return settled
-        oldest_grant = min(memory.flight.values()) - self._permit_lifetime_ms
-        return min(settled, max(now + rules.POLL_MS, oldest_grant + window.window_ms))
+        freed = [window.settled_leave_at(missing, now)]
+        if memory.pace.factor < 1:
+            freed.append(now + rules.RECOVERY_LOOK_MS)
+        if memory.flight:
+            oldest_grant = min(memory.flight.values()) - self._permit_lifetime_ms
+            freed.append(max(now + rules.POLL_MS, oldest_grant + window.window_ms))
+        return min(freed)
 
     def _ask_again_at(self, memory: _Memory, now: int, bounds: Sequence[_Bound], granted: int, want: int) -> int:
         """The earliest time at which asking again brings a group worth having."""
         wanted = granted + self.policy.group(want - granted, memory.pace.factor)
         lacking = [bound for bound in bounds if bound.room < wanted]
-        return max(now + rules.GROUP_MS, *(bound.freed_at(wanted - bound.room) for bound in lacking))
+        return max([now + rules.GROUP_MS, *(bound.freed_at(wanted - bound.room) for bound in lacking)])
 
     def _grant(self, memory: _Memory, now: int, lane: Lane, permits: int) -> tuple[Permit, ...]:
         memory.exchanges += 1

@@ -21,6 +21,7 @@ MAX_COOLDOWN = timedelta(days=1)  # a quota of a day asks for no more; a year is
 UNHINTED_COOLDOWN = timedelta(seconds=1)  # after a 429 that names no wait
 RESERVED_FROM_MS = 5000  # a shorter window is sooner waited for than reserved
 POLL_MS = 20  # when to ask again where only another's settlement or an interactive asker stands before us
+INTERACTIVE_PATIENCE_MS = 2000  # who is told to come back later than this, but for a cooldown, keeps nobody waiting
 INTERACTIVE_GRACE_MS = 1000  # how long an asker that did not come back in time still counts as waiting
 FORGET_WINDOW_AFTER_MS = 60_000  # and one window more, once no policy names it
 
@@ -28,6 +29,7 @@ CUT = 0.7  # what sustained throttling multiplies the rate by
 CUT_PAUSE_MS = 1000
 RATE_FLOOR = 0.05
 RECOVERY_PER_MS = 0.02 / 1000
+RECOVERY_LOOK_MS = 1000  # while the rate recovers, a window makes room before anything has left it
 STRAIN_MEMORY_MS = 5000  # time constant of the decaying counts of answers and throttled ones
 STRAIN_SHARE = 0.02  # of recent answers; above it, and with at least STRAIN_COUNT, throttling is sustained
 STRAIN_COUNT = 2

@@ -184,6 +184,21 @@ def test_a_remote_in_quarantine_gets_one_probe_when_it_is_due(
     assert dispatcher.run_once() == 5
 
 
+def test_a_quarantined_remote_that_asked_for_a_wait_gets_no_probe_before_it_is_over(
+    store: Database, dispatcher: Dispatcher
+) -> None:
+    job_ids(store, wish(1))
+    with store.write() as session:
+        quarantine.put_aside(session, "default", "maintenance")
+        pause(session, "default", None, timedelta(hours=1))
+    _let_probe_be_due(store)
+    assert dispatcher.run_once() == 0
+    with store.read() as session:
+        standing = quarantine.find(session, "default")
+    assert standing
+    assert standing.probes == 0, "none was sent"
+
+
 def test_one_remote_in_quarantine_does_not_hold_up_another(store: Database, app: Celery, client: redis.Redis) -> None:
     jobs = job_ids(store, wish(1), wish(2))
     change(store, jobs[:1], remote="other")

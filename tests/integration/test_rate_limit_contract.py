@@ -220,6 +220,26 @@ def test_a_reserve_of_less_than_one_request_reserves_nothing(bench: Bench) -> No
     assert len(drain(bench, limiter, 59)) == 20
 
 
+def test_an_interactive_asker_that_cannot_wait_so_long_keeps_bulk_neither_polling_nor_waiting(bench: Bench) -> None:
+    limiter = warm(bench, policy((100, HOUR)))
+    drain(bench, limiter, 3000, lane=Lane.INTERACTIVE)
+    refused = bench.ask(limiter, 1, lane=Lane.INTERACTIVE)
+    assert refused.retry_in > timedelta(seconds=10)
+    assert bench.ask(limiter, 1).retry_in > timedelta(seconds=9), "no polling while nothing can come"
+    bench.advance(3.1)
+    assert bench.ask(limiter, 1).why is not Why.RESERVED
+
+
+def test_while_the_rate_recovers_a_used_up_window_is_worth_another_look_within_a_second(bench: Bench) -> None:
+    limiter = warm(bench, policy((20, SECOND), (1000, HOUR)))
+    permits = drain(bench, limiter, 39)
+    bench.settle(limiter, Settled(permits[-1], throttled=True, retry_after=None))
+    bench.advance(1)
+    refused = bench.ask(limiter, 1)
+    assert not refused.permits
+    assert refused.retry_in <= SECOND
+
+
 def test_of_a_short_window_nothing_is_reserved(bench: Bench) -> None:
     limiter = warm(bench, policy((100, SECOND), reserve=0.05))
     assert len(drain(bench, limiter, 0.9)) == 100

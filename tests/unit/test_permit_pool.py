@@ -253,3 +253,19 @@ def test_who_cannot_wait_until_the_next_permit_is_turned_away_at_once_and_who_ca
             assert await patient
 
     asyncio.run(scene())
+
+
+def test_an_answer_that_comes_while_the_limit_is_used_up_does_not_open_the_pool() -> None:
+    """To settle is to ask for nothing, and says nothing of when there is more."""
+
+    async def scene() -> None:
+        limiter = Watched(limit=1)  # a permit in three seconds
+        async with pool_of(limiter).running() as pool:
+            permit = await pool.take(within(5))
+            assert permit
+            assert await pool.take(within(SOON)) is None
+            pool.settle(Settled(permit))
+            await asyncio.sleep(0.05)
+            assert pool.is_shut(within(SOON))
+
+    asyncio.run(scene())

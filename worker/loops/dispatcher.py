@@ -81,7 +81,9 @@ class Dispatcher:
                 open_lanes = [lane for lane in lanes if not is_paused(session, remote.name, lane)]
                 due = [(lane, take_due(session, remote.name, lane, most, least)) for lane in open_lanes]
                 return [message for lane, some in due for message in _messages(remote.name, lane, some, rate)]
-            if not quarantine.take_probe_turn(session, remote.name):
+            if is_paused(session, remote.name, Lane.INTERACTIVE) or not quarantine.take_probe_turn(
+                session, remote.name
+            ):
                 return []
             probe = take_probe(session, remote.name)
             return [Message(remote.name, Lane.INTERACTIVE, [job], probe=True) for job in probe.together + probe.alone]
