@@ -6,8 +6,8 @@ COPY schemas ./schemas
 COPY api_adapter ./api_adapter
 COPY worker ./worker
 RUN python -m venv /opt/coachsync \
- && /opt/coachsync/bin/pip install --no-cache-dir --require-hashes -r requirements.lock \
- && python -m venv /tmp/build && /tmp/build/bin/pip install --no-cache-dir --require-hashes -r requirements-build.lock \
+ && /opt/coachsync/bin/pip install --no-cache-dir --no-deps --require-hashes -r requirements.lock \
+ && python -m venv /tmp/build && /tmp/build/bin/pip install --no-cache-dir --no-deps --require-hashes -r requirements-build.lock \
  && /tmp/build/bin/pip wheel --no-deps --no-build-isolation -w /tmp/wheel . \
  && /opt/coachsync/bin/pip install --no-cache-dir --no-deps /tmp/wheel/*.whl
 
