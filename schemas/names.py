@@ -93,6 +93,16 @@ def profile_of(name: str) -> str:
     return "/".join(name.split("/", 4)[:4])
 
 
+def target_identity(template: str, usecase: str, criterion: str, plan: str) -> str:
+    """What a target is for, in one line: it names a target that has no name yet, and is the same for the same target.
+
+    ``customers/{customer}/profiles/{profile}/targets;template={id};usecase={id};criterion={id};plan={id}``
+    """
+    ids = {"template": template, "usecase": usecase, "criterion": criterion, "plan": plan}
+    parts = (f"{what}={name.rsplit('/', 1)[-1]}" for what, name in ids.items())
+    return ";".join([f"{profile_of(template)}/targets", *parts])
+
+
 def check_same_profile(owner: str, **others: str | None) -> None:
     """Raise ``ValueError`` that names the field if a name lies outside the owner's profile: no request spans two."""
     home = profile_of(owner)

@@ -81,9 +81,8 @@ def attempt_words(attempt: Attempt) -> str:
 
 def target_words(target: KnownTarget) -> str:
     doubt = "; an attempt since then may have changed it" if target.uncertain else ""
-    return (
-        f"the remote showed {cell(target.target)} at {cell(target.known_at)}, to {format_job_id(target.job_id)}{doubt}"
-    )
+    seen_by = "a reconciliation" if target.job_id is None else format_job_id(target.job_id)
+    return f"the remote showed {cell(target.target)} at {cell(target.known_at)}, to {seen_by}{doubt}"
 
 
 def quota_words(answer: QuotaAnswer) -> str:

@@ -1,39 +1,14 @@
-"""The tables. What a row means is said here once; the statements live in the modules beside this one."""
+"""The tables of the work: what a row means is said here once; the statements live in the modules beside this one."""
 
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import BigInteger, Column, Float, Index, Integer, String, false, text
 from sqlmodel import Field, SQLModel
 
 from schemas.jobs import JobKind, JobState
 from schemas.lanes import Lane
-from worker.store.engine import PlainText, UtcDateTime
-
-_ORDERED = String().with_variant(String(collation="C"), "postgresql")  # as Python sorts: names are locked in order
-_ROWID = BigInteger().with_variant(Integer, "sqlite")  # SQLite keeps a row under its INTEGER key, and counts that up
-
-
-def _instant(*, nullable: bool = True) -> Any:
-    return Field(sa_column=Column(UtcDateTime, nullable=nullable), default=None)
-
-
-def _big(*, primary_key: bool = False, nullable: bool = False) -> Any:
-    kind = _ROWID if primary_key else BigInteger
-    column: Column[int] = Column(kind, primary_key=primary_key, nullable=nullable, autoincrement=False)
-    return Field(sa_column=column, default=None)
-
-
-def _serial() -> Any:
-    return Field(sa_column=Column(_ROWID, primary_key=True), default=None)
-
-
-def _words(*, nullable: bool = False) -> Any:
-    return Field(sa_column=Column(PlainText, nullable=nullable), default=None)
-
-
-def _index_where(name: str, *columns: str, where: str, unique: bool = False) -> Index:
-    return Index(name, *columns, unique=unique, sqlite_where=text(where), postgresql_where=text(where))
+from worker.store.columns import big, index_where, instant, ordered_key, serial, words
+from worker.store.engine import PlainText
 
 
 class Batch(SQLModel, table=True):
@@ -46,16 +21,16 @@ class Batch(SQLModel, table=True):
     __tablename__ = "batches"
     __table_args__ = {"sqlite_autoincrement": True}
 
-    id: int = _serial()
+    id: int = serial()
     key: str | None = Field(default=None, unique=True)
     source: str
     label: str | None = None
     lane: Lane = Field(sa_type=String)
-    created_at: datetime = _instant(nullable=False)
-    touched_at: datetime = _instant(nullable=False)
-    sealed_at: datetime | None = _instant()
+    created_at: datetime = instant(nullable=False)
+    touched_at: datetime = instant(nullable=False)
+    sealed_at: datetime | None = instant()
     abandoned: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
-    completed_at: datetime | None = _instant()
+    completed_at: datetime | None = instant()
     rows: int = 0
     accepted: int = 0
     rejected: int = 0
@@ -71,12 +46,12 @@ class Rejection(SQLModel, table=True):
 
     __tablename__ = "rejections"
 
-    job_id: int = _big(primary_key=True)
+    job_id: int = big(primary_key=True)
     batch_id: int = Field(sa_column=Column(BigInteger, nullable=False, index=True), default=None)
     line: int
     field: str
-    reason: str = _words()
-    value: str = _words()
+    reason: str = words()
+    value: str = words()
 
 
 class Resource(SQLModel, table=True):
@@ -84,60 +59,61 @@ class Resource(SQLModel, table=True):
 
     __tablename__ = "resources"
 
-    name: str = Field(sa_column=Column(_ORDERED, primary_key=True), default=None)
-    version: int = _big()
-    newest_job_id: int = _big()
+    name: str = ordered_key()
+    version: int = big()
+    newest_job_id: int = big()
 
 
 class Job(SQLModel, table=True):
     """One wish and what became of it. ``wish`` is the producer's, as it was given (JSON, camelCase).
 
     ``round`` counts how often a person had it tried anew. ``repairs`` is the job whose late write this one makes good;
-    it may assert the newest wish a second time.
+    it may assert the newest wish a second time. ``debounced_since``: when the storm began whose end this job waits for.
     """
 
     __tablename__ = "jobs"
     __table_args__ = (
-        _index_where("jobs_one_pending", "resource", where="state = 'pending'", unique=True),
-        _index_where("jobs_one_running", "resource", where="state = 'running'", unique=True),
-        _index_where("jobs_due", "remote", "lane", "due_at", "id", where="state = 'pending'"),
-        _index_where("jobs_published", "published_until", where="state = 'pending' AND published_until IS NOT NULL"),
-        _index_where("jobs_leases", "lease_until", where="state = 'running'"),
-        _index_where("jobs_failed", "error_code", "id", where="state = 'failed'"),
-        _index_where("jobs_request_key", "request_key", where="request_key IS NOT NULL", unique=True),
+        index_where("jobs_one_pending", "resource", where="state = 'pending'", unique=True),
+        index_where("jobs_one_running", "resource", where="state = 'running'", unique=True),
+        index_where("jobs_due", "remote", "lane", "due_at", "id", where="state = 'pending'"),
+        index_where("jobs_published", "published_until", where="state = 'pending' AND published_until IS NOT NULL"),
+        index_where("jobs_leases", "lease_until", where="state = 'running'"),
+        index_where("jobs_failed", "error_code", "id", where="state = 'failed'"),
+        index_where("jobs_request_key", "request_key", where="request_key IS NOT NULL", unique=True),
         Index("jobs_resource", "resource", "id"),
     )
 
-    id: int = _big(primary_key=True)
-    batch_id: int = _big()
+    id: int = big(primary_key=True)
+    batch_id: int = big()
     kind: JobKind = Field(sa_type=String)
     remote: str
     lane: Lane = Field(sa_type=String)
     resource: str
-    wish: str = _words()
-    version: int = _big()
+    wish: str = words()
+    version: int = big()
     request_key: str | None = None
     forced: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
     state: JobState = Field(sa_type=String)
-    due_at: datetime = _instant(nullable=False)
-    published_until: datetime | None = _instant()
+    due_at: datetime = instant(nullable=False)
+    published_until: datetime | None = instant()
     lease_owner: str | None = None
-    lease_until: datetime | None = _instant()
+    lease_until: datetime | None = instant()
     fence: int = Field(default=0, sa_column_kwargs={"server_default": text("0")})
     attempts: int = Field(default=0, sa_column_kwargs={"server_default": text("0")})
     failures: int = Field(default=0, sa_column_kwargs={"server_default": text("0")})
     crashes: int = Field(default=0, sa_column_kwargs={"server_default": text("0")})
     round: int = Field(default=0, sa_column_kwargs={"server_default": text("0")})
     read_first: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
-    first_sent_at: datetime | None = _instant()
+    first_sent_at: datetime | None = instant()
     baseline: float | None = Field(default=None, sa_type=Float)
     result: str | None = None
     error_code: str | None = None
-    error: str | None = _words(nullable=True)
-    superseded_by: int | None = _big(nullable=True)
-    repairs: int | None = _big(nullable=True)
-    created_at: datetime = _instant(nullable=False)
-    finished_at: datetime | None = _instant()
+    error: str | None = words(nullable=True)
+    superseded_by: int | None = big(nullable=True)
+    repairs: int | None = big(nullable=True)
+    debounced_since: datetime | None = instant()
+    created_at: datetime = instant(nullable=False)
+    finished_at: datetime | None = instant()
 
 
 class Attempt(SQLModel, table=True):
@@ -146,24 +122,30 @@ class Attempt(SQLModel, table=True):
     __tablename__ = "attempts"
     __table_args__ = (Index("attempts_remote_time", "remote", "started_at"),)
 
-    id: int = _serial()
+    id: int = serial()
     job_id: int = Field(sa_column=Column(BigInteger, nullable=False, index=True), default=None)
     number: int
     remote: str
     operation: str
-    started_at: datetime = _instant(nullable=False)
+    started_at: datetime = instant(nullable=False)
     latency_ms: float = Field(sa_type=Float)
     status: int | None = None
     outcome: str
-    message: str | None = _words(nullable=True)
+    message: str | None = words(nullable=True)
     request_id: str
     worker: str
 
 
 class KnownTarget(SQLModel, table=True):
-    """The target as the remote last showed it. ``uncertain``: an attempt since then may have changed it."""
+    """The target as the remote last showed it: to the job ``job_id``, or to a reconciliation.
+
+    ``uncertain``: an attempt since then may have changed it.
+    """
 
     __tablename__ = "targets"
+    __table_args__ = (
+        Index("targets_identity", "coaching_plan_name", "scorecard_template_name", "criterion_or_chapter_id"),
+    )
 
     name: str = Field(primary_key=True)
     scorecard_template_name: str = Field(sa_type=PlainText)
@@ -172,26 +154,31 @@ class KnownTarget(SQLModel, table=True):
     usecase_name: str = Field(sa_type=PlainText)
     coaching_plan_name: str = Field(sa_type=PlainText)
     qa_score: float | None = Field(default=None, sa_type=Float)
-    update_time: datetime | None = _instant()
+    update_time: datetime | None = instant()
     uncertain: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
-    known_at: datetime = _instant(nullable=False)
-    job_id: int = _big()
+    known_at: datetime = instant(nullable=False)
+    job_id: int | None = big(nullable=True)
 
 
 class QuotaAnswer(SQLModel, table=True):
-    """One answer of RetrieveTotalAgentQuota; the newest of a resource is its quota, the others its history."""
+    """One answer of RetrieveTotalAgentQuota; the newest of a resource is its quota, the others its history.
+
+    The period is the one that was asked for, where one was.
+    """
 
     __tablename__ = "quota_answers"
     __table_args__ = (Index("quota_answers_resource", "resource", "id"),)
 
-    id: int = _serial()
+    id: int = serial()
     resource: str
     scorecard_template_name: str
     usecase_name: str | None = None
     total_agent_quota: int
     total_active_agents_count: int
-    answered_at: datetime = _instant(nullable=False)
-    job_id: int = _big()
+    period_start: datetime | None = instant()
+    period_end: datetime | None = instant()
+    answered_at: datetime = instant(nullable=False)
+    job_id: int = big()
 
 
 class Quarantine(SQLModel, table=True):
@@ -203,10 +190,10 @@ class Quarantine(SQLModel, table=True):
     __tablename__ = "quarantines"
 
     remote: str = Field(primary_key=True)
-    reason: str = _words()
-    since: datetime = _instant(nullable=False)
+    reason: str = words()
+    since: datetime = instant(nullable=False)
     probes: int = 0
-    probe_due_at: datetime = _instant(nullable=False)
+    probe_due_at: datetime = instant(nullable=False)
 
 
 class Pause(SQLModel, table=True):
@@ -216,7 +203,7 @@ class Pause(SQLModel, table=True):
 
     remote: str = Field(primary_key=True)
     lane: str = Field(primary_key=True)
-    until: datetime = _instant(nullable=False)
+    until: datetime = instant(nullable=False)
 
 
 class Heartbeat(SQLModel, table=True):
@@ -226,7 +213,7 @@ class Heartbeat(SQLModel, table=True):
 
     name: str = Field(primary_key=True)
     role: str
-    seen_at: datetime = _instant(nullable=False)
+    seen_at: datetime = instant(nullable=False)
 
 
 class Installation(SQLModel, table=True):

@@ -16,6 +16,8 @@ from worker.store.models import (
     Rejection,
     Resource,
 )
+from worker.store.oversight_models import Approval, Cadence, Drift, Reconciliation
+from worker.store.roster_models import AgentRow, Ask, PolicyRow, RosterEventRow, SetAside, Want
 
 
 def _table(model: type) -> Table:
@@ -32,3 +34,13 @@ quarantines = _table(Quarantine)
 quota_answers = _table(QuotaAnswer)
 rejections = _table(Rejection)
 resources = _table(Resource)
+agents = _table(AgentRow)
+approvals = _table(Approval)
+asks = _table(Ask)
+cadences = _table(Cadence)
+drifts = _table(Drift)
+policies = _table(PolicyRow)
+reconciliations = _table(Reconciliation)
+roster_events = _table(RosterEventRow)
+set_aside = _table(SetAside)
+wants = _table(Want)

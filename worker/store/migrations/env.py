@@ -3,7 +3,7 @@
 from alembic import context
 from sqlmodel import SQLModel
 
-from worker.store import models  # noqa: F401 - registers the tables
+from worker.store import tables  # noqa: F401 - registers the tables
 
 context.configure(
     connection=context.config.attributes["connection"],
