@@ -31,8 +31,6 @@ from worker.store.records import Record, Tried
 
 T = TypeVar("T")
 
-KEY_MEMORY = timedelta(hours=24)  # how long a remote that honours idempotency keys is taken to remember one
-
 
 @dataclass(frozen=True, slots=True)
 class Means:
@@ -44,6 +42,7 @@ class Means:
     halted: Callable[[], bool]
     salt: str
     trusts_keys: bool
+    key_memory: timedelta
     probing: bool
     now: Callable[[], datetime]
     uniform: Callable[[], float]
@@ -110,7 +109,7 @@ class Calls:
     def _trusts_key(self) -> bool:
         """Whether the remote still knows the key of our earlier attempts, and this one has the same."""
         since = self.job.first_sent_at
-        fresh = since is None or self.means.now() - since < KEY_MEMORY
+        fresh = since is None or self.means.now() - since < self.means.key_memory
         return self.means.trusts_keys and not self.job.round and fresh
 
     def _key(self) -> str:

@@ -51,6 +51,7 @@ class Chunk:
 class RemoteAccess:
     """One remote, as this process reaches it, and what the process has learned of it.
 
+    ``trusts_keys``: it honours idempotency keys, and remembers each for ``key_memory``.
     ``patience`` is how long, past the chunk's time, a job that has begun may wait for its next permit.
     """
 
@@ -60,6 +61,7 @@ class RemoteAccess:
     max_in_flight: int
     request_timeout: timedelta
     trusts_keys: bool
+    key_memory: timedelta
     patience: timedelta = LEAST_PATIENCE
     watch: Watch = field(default_factory=Watch)
     budget: RetryBudget = field(default_factory=RetryBudget)
@@ -115,6 +117,7 @@ class Executor:
             halted=lambda: run.trip is not None,
             salt=self.salt,
             trusts_keys=run.remote.trusts_keys,
+            key_memory=run.remote.key_memory,
             probing=run.chunk.probe,
             now=self.now,
             uniform=self.uniform,

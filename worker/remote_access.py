@@ -50,6 +50,7 @@ def open_remote(remote: Remote, redis: Redis, history: Seed) -> tuple[RemoteAcce
         max_in_flight=remote.max_in_flight,
         request_timeout=remote.request_timeout,
         trusts_keys=remote.idempotency is Idempotency.HEADER,
+        key_memory=remote.key_memory,
         patience=patience_of(policy_of(remote), remote.request_timeout),
     )
     return access, transport

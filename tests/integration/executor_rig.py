@@ -5,7 +5,7 @@ import itertools
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
@@ -26,6 +26,7 @@ from schemas.jobs import TargetUpdate, Wish
 from schemas.lanes import Lane
 from tests.integration import store_rig
 from worker.clock import new_id, utc_now
+from worker.configuration.values import KEY_MEMORY
 from worker.executor import Chunk, Executor, RemoteAccess, Summary
 from worker.store import quarantine
 from worker.store.engine import Database
@@ -45,6 +46,7 @@ class Options:
     limit: int = 30_000
     max_in_flight: int = 32
     trusts_keys: bool = False
+    key_memory: timedelta = KEY_MEMORY
     token: str = ""
     faults: Sequence[Mapping[str, Any]] = ()
 
@@ -109,6 +111,10 @@ class Rig:
         with self.store.read() as session:
             return quarantine.find(session, "default")
 
+    def let_the_clock_say(self, later: timedelta) -> None:
+        """The worker's clock, from now on, is so much ahead."""
+        self.executor = replace(self.executor, now=lambda: utc_now() + later)
+
     def restart(self) -> None:
         """The process dies and another takes its place: what it had learned of the remote is gone."""
         self.access = access(self, self.access.client._transport)
@@ -122,6 +128,7 @@ def access(rig: Rig, transport: Transport, *, trusts_keys: bool | None = None) -
         max_in_flight=rig.limiter.policy.max_in_flight,
         request_timeout=REQUEST_TIMEOUT,
         trusts_keys=rig.access.trusts_keys if trusts_keys is None else trusts_keys,
+        key_memory=rig.access.key_memory,
     )
 
 
@@ -153,7 +160,7 @@ async def rigged(store: Database, options: Options = Options()) -> AsyncIterator
         transport = await stack.enter_async_context(_transport())
         remote = RemoteAccess(
             "default", _client(sandbox.url, transport), limiter, options.max_in_flight, REQUEST_TIMEOUT,
-            options.trusts_keys,
+            options.trusts_keys, options.key_memory,
         )  # fmt: skip
         yield Rig(store, sandbox, limiter, _executor(store, "host:1"), remote, stack)
 

@@ -280,7 +280,7 @@ def test_config_says_of_each_value_where_it_came_from(configured: Command) -> No
     assert rows["api_url"] == ("https://api.example.com", "environment COACHSYNC_API_URL")
     assert rows["retention_days"] == ("9", "environment COACHSYNC_RETENTION_DAYS")
     assert rows["rate_limit"] == ("20/second", "coachsync.toml line 1")
-    assert rows["request_timeout"] == ("10 s", "default")
+    assert rows["request_timeout"] == ("10s", "default")
     assert rows["remotes.emea.customers"] == ("acme, globex", "coachsync.toml line 5")
     assert rows["remotes.emea.max_in_flight"] == ("5", "coachsync.toml line 6")
     assert rows["remotes.emea.rate_limit"] == rows["rate_limit"]

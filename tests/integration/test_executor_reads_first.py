@@ -2,14 +2,16 @@
 
 import asyncio
 from dataclasses import replace
+from datetime import timedelta
 
+import pytest
 from sqlalchemy import func, select
 
 from api_adapter.outcomes import Operation
 from schemas.jobs import JobState
 from tests.integration.executor_rig import TARGETS, Options, Rig, rigged, wish
 from tests.integration.store_rig import assert_adds_up, change, lose_lease
-from worker.calls import KEY_MEMORY
+from worker.configuration.values import KEY_MEMORY
 from worker.store.claims import rescue
 from worker.store.engine import Database
 from worker.store.steering import retry
@@ -174,6 +176,46 @@ def _newest(rig: Rig, than: int) -> int:
         newest: int = session.execute(select(func.max(jobs.c.id))).scalar_one()
     assert newest > than, "no repair was accepted"
     return newest
+
+
+@pytest.mark.parametrize(
+    ("cut", "later", "asked"),
+    [
+        ("cut_after", timedelta(minutes=89), [WRITE, WRITE]),
+        ("cut_after", timedelta(minutes=91), [WRITE, READ]),
+        ("cut_before", timedelta(minutes=91), [WRITE, READ, WRITE]),
+    ],
+    ids=["remembered", "forgotten and there", "forgotten and not there"],
+)
+def test_past_the_remotes_memory_of_keys_a_retry_reads_and_sends_only_what_still_differs(
+    store: Database, cut: str, later: timedelta, asked: list[Operation]
+) -> None:
+    async def scene() -> None:
+        async with rigged(store, Options(trusts_keys=True, key_memory=timedelta(minutes=90))) as rig:
+            rig.script({"kind": cut})
+            (job,) = rig.accept(wish(1, 42.0))
+            await rig.run(job)
+            rig.let_the_clock_say(later)
+            await rig.run_again(job)
+            assert (rig.job(job).state, rig.value(1), rig.effects(1)) == (JobState.SUCCEEDED, 42.0, 1)
+            assert rig.asked() == asked
+
+    asyncio.run(scene())
+
+
+def test_past_the_remotes_memory_of_keys_a_persons_change_is_kept(store: Database) -> None:
+    async def scene() -> None:
+        async with rigged(store, Options(trusts_keys=True, key_memory=timedelta(minutes=90))) as rig:
+            rig.script({"kind": "cut_after"})
+            (job,) = rig.accept(wish(1, 42.0))
+            await rig.run(job)
+            set_as_a_person(rig, 1, 77.0)
+            rig.let_the_clock_say(timedelta(minutes=91))
+            await rig.run_again(job)
+            assert (rig.job(job).error_code, rig.value(1)) == ("changed_elsewhere", 77.0)
+            assert rig.asked() == [WRITE, READ]
+
+    asyncio.run(scene())
 
 
 def test_what_a_person_has_tried_anew_is_not_answered_with_what_the_remote_remembers(store: Database) -> None:

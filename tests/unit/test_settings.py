@@ -1,5 +1,6 @@
 """Where settings come from, which source wins, and what an operator is told."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -130,7 +131,12 @@ def test_a_config_file_that_was_named_and_is_missing_is_an_error(tmp_path: Path)
         (
             {"COACHSYNC_REQUEST_TIMEOUT": "nan"},
             "",
-            "COACHSYNC_REQUEST_TIMEOUT = 'nan' is no time in seconds from 0.1 to 30, like 10",
+            "COACHSYNC_REQUEST_TIMEOUT = 'nan' is no time from 0.1s to 30s; give it like 10, 45s, 90m or 24h",
+        ),
+        (
+            {"COACHSYNC_KEY_MEMORY": "1d"},
+            "",
+            "COACHSYNC_KEY_MEMORY = '1d' is no time from 1s to 8760h; give it like 10, 45s, 90m or 24h",
         ),
         ({"COACHSYNC_LOG_FORMAT": "xml"}, "", "COACHSYNC_LOG_FORMAT = 'xml' should be 'human' or 'json'"),
         ({"COACHSYNC_IDEMPOTENCY": "both"}, "", "COACHSYNC_IDEMPOTENCY = 'both' should be 'read' or 'header'"),
@@ -208,6 +214,25 @@ def test_each_customer_has_its_remote_and_a_table_inherits_what_it_leaves_out(tm
         4,
     )
     assert [remote.name for remote in settings.all_remotes] == ["acme", "globex"]
+
+
+def test_how_long_keys_are_remembered_is_said_for_all_remotes_or_for_one(tmp_path: Path) -> None:
+    toml = """
+        key_memory = "90m"
+        [remotes.acme]
+        customers = ["acme"]
+        api_url = "http://127.0.0.1:1"
+        [remotes.globex]
+        customers = ["globex"]
+        api_url = "http://127.0.0.1:2"
+        key_memory = 45
+    """
+    acme, globex = load(tmp_path, toml=toml).remotes
+    assert (acme.key_memory, globex.key_memory) == (timedelta(minutes=90), timedelta(seconds=45))
+    settings = load(tmp_path, HTTPS | {"COACHSYNC_KEY_MEMORY": "48h"}, toml)
+    assert settings.default_remote
+    assert settings.default_remote.key_memory == timedelta(hours=48)
+    assert [remote.key_memory for remote in settings.remotes] == [timedelta(hours=48), timedelta(seconds=45)]
 
 
 def test_an_unknown_customer_goes_to_the_default_remote_if_there_is_one(tmp_path: Path) -> None:

@@ -1,20 +1,29 @@
 """What single settings take, and what they refuse with which words."""
 
 import re
+from datetime import timedelta
 from pathlib import Path
+from typing import Annotated
 
 import pytest
+from pydantic import TypeAdapter
 from sqlalchemy import make_url
 
 from worker.configuration.values import (
+    KeyMemory,
     check_api_url,
     check_broker_url,
     check_database_url,
     check_rate_limit,
+    duration,
     is_loopback,
     redis_client_url,
+    shown_duration,
     sqlite_url,
 )
+
+ANY_TIME = TypeAdapter(Annotated[timedelta, duration(timedelta(0), timedelta.max)])
+LONG_TIME = TypeAdapter(KeyMemory)
 
 
 @pytest.mark.parametrize(
@@ -147,6 +156,33 @@ def test_another_broker_is_refused(given: str, why: str) -> None:
 def test_a_rate_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="cannot be used: "):
         check_rate_limit(text)
+
+
+@pytest.mark.parametrize(
+    ("given", "seconds", "shown"),
+    [
+        (10, 10, "10s"),
+        ("0.5", 0.5, "0.5s"),
+        ("45s", 45, "45s"),
+        ("90m", 5400, "90m"),
+        ("1.5h", 5400, "90m"),
+        ("24 h", 86_400, "24h"),
+        ("3600", 3600, "1h"),
+    ],
+)
+def test_a_time_is_given_with_its_unit_or_in_seconds_and_shown_as_it_can_be_given(
+    given: object, seconds: float, shown: str
+) -> None:
+    taken = ANY_TIME.validate_python(given)
+    assert taken == timedelta(seconds=seconds)
+    assert shown_duration(taken) == shown
+    assert ANY_TIME.validate_python(shown) == taken
+
+
+@pytest.mark.parametrize("given", ["", "h", "ten", "1d", "-1s", "1e3", "nan", "inf", "1h30m", "9" * 400, True, "0.9s"])
+def test_what_is_no_time_or_out_of_bounds_is_refused_with_the_bounds(given: object) -> None:
+    with pytest.raises(ValueError, match="is no time from 1s to 8760h; give it like"):
+        LONG_TIME.validate_python(given)
 
 
 def test_several_rates_are_one_setting() -> None:

@@ -10,7 +10,16 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from schemas.names import PROFILE
 from worker.configuration.credentials import Credentials, NoCredentials
-from worker.configuration.values import ApiUrl, CertificatesFile, Idempotency, RateLimit, Seconds, whole
+from worker.configuration.values import (
+    KEY_MEMORY,
+    ApiUrl,
+    CertificatesFile,
+    Idempotency,
+    KeyMemory,
+    RateLimit,
+    RequestTimeout,
+    whole,
+)
 
 DEFAULT_REMOTE = "default"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
@@ -18,7 +27,10 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 
 @dataclass(frozen=True, slots=True)
 class Remote:
-    """``customers`` is empty for the default remote: it serves all whom no other names."""
+    """``customers`` is empty for the default remote: it serves all whom no other names.
+
+    ``key_memory``: how long it is taken to remember an idempotency key, where it honours them.
+    """
 
     name: str
     api_url: str
@@ -27,6 +39,7 @@ class Remote:
     max_in_flight: int
     request_timeout: timedelta
     idempotency: Idempotency
+    key_memory: timedelta = KEY_MEMORY
     ca_bundle: Path | None = None
     customers: tuple[str, ...] = ()
 
@@ -47,8 +60,9 @@ class RemoteOptions(BaseModel):
     api_url: ApiUrl | None = None
     rate_limit: RateLimit = "10/second"
     max_in_flight: Annotated[int, whole(1, 10_000)] = 32
-    request_timeout: Seconds = timedelta(seconds=10)
+    request_timeout: RequestTimeout = timedelta(seconds=10)
     idempotency: Idempotency = Idempotency.READ
+    key_memory: KeyMemory = KEY_MEMORY
     ca_bundle: CertificatesFile | None = None
     credentials: Credentials = Field(default=NoCredentials(), repr=False)
 
@@ -64,6 +78,7 @@ class RemoteOptions(BaseModel):
             max_in_flight=self.max_in_flight,
             request_timeout=self.request_timeout,
             idempotency=self.idempotency,
+            key_memory=self.key_memory,
             ca_bundle=self.ca_bundle,
             customers=customers,
         )

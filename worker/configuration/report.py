@@ -11,9 +11,10 @@ from worker.configuration.redaction import mask_secret, mask_url
 from worker.configuration.remotes import Remote, RemoteOptions
 from worker.configuration.settings import Settings
 from worker.configuration.sources import DEFAULT, Origin
+from worker.configuration.values import shown_duration
 
 _PROCESS = ("home", "database_url", "broker_url", "log_format", "log_level", "retention_days", "allow_http")
-_REMOTE = ("api_url", "rate_limit", "max_in_flight", "request_timeout", "idempotency", "ca_bundle")
+_REMOTE = ("api_url", "rate_limit", "max_in_flight", "request_timeout", "idempotency", "key_memory", "ca_bundle")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ def _shown(value: object) -> str:
         case bool():
             return str(value).lower()
         case timedelta():
-            return f"{value.total_seconds():g} s"
+            return shown_duration(value)
         case SecretStr():
             return mask_url(value.get_secret_value())
         case _:

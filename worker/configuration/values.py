@@ -19,7 +19,11 @@ _UNPRINTABLE = re.compile(r"[\x00-\x20\x7f]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _BROKER_FORMS = "redis://host:6379/0, rediss://host:6379/0 or redis+socket:///path"
 _DATABASE_FORMS = "postgresql://user:password@host/name or sqlite:////absolute/path.db"
-MIN_TIMEOUT, MAX_TIMEOUT = 0.1, 30.0  # a chunk has to end within its hard limit, whatever the remote does
+MIN_TIMEOUT = timedelta(seconds=0.1)
+MAX_TIMEOUT = timedelta(seconds=30)  # a chunk has to end within its hard limit, whatever the remote does
+MIN_KEY_MEMORY, KEY_MEMORY, MAX_KEY_MEMORY = timedelta(seconds=1), timedelta(hours=24), timedelta(days=365)
+_SECONDS_A_UNIT = {"s": 1, "m": 60, "h": 3600}
+_DURATION = re.compile(r"(\d+|\d*\.\d+) ?([smh]?)", re.ASCII)
 
 
 class LogFormat(StrEnum):
@@ -159,14 +163,25 @@ def _texts(check: Callable[[str], str]) -> Callable[[object], object]:
     return lambda value: check(value) if isinstance(value, str) else value
 
 
-def _seconds(value: object) -> timedelta:
-    try:
-        seconds = float(str(value)) if not isinstance(value, bool) else math.nan
-    except ValueError:
-        seconds = math.nan
-    if not MIN_TIMEOUT <= seconds <= MAX_TIMEOUT:
-        raise ValueError(f"is no time in seconds from {MIN_TIMEOUT:g} to {MAX_TIMEOUT:g}, like 10")
-    return timedelta(seconds=seconds)
+def shown_duration(duration: timedelta) -> str:
+    """As it can be given: in the largest unit that divides it."""
+    seconds = duration / timedelta(seconds=1)
+    unit = next((unit for unit in ("h", "m") if seconds and seconds % _SECONDS_A_UNIT[unit] == 0), "s")
+    return f"{seconds / _SECONDS_A_UNIT[unit]:.9g}{unit}"
+
+
+def duration(low: timedelta, high: timedelta) -> BeforeValidator:
+    """``45s``, ``90m`` or ``24h``; a number alone is seconds."""
+
+    def check(value: object) -> timedelta:
+        match = _DURATION.fullmatch(str(value))
+        seconds = float(match[1]) * _SECONDS_A_UNIT[match[2] or "s"] if match else math.nan
+        if not low.total_seconds() <= seconds <= high.total_seconds():
+            bounds = f"{shown_duration(low)} to {shown_duration(high)}"
+            raise ValueError(f"is no time from {bounds}; give it like 10, 45s, 90m or 24h")
+        return timedelta(seconds=seconds)
+
+    return BeforeValidator(check)
 
 
 def whole(low: int, high: int) -> BeforeValidator:
@@ -184,6 +199,7 @@ ApiUrl = Annotated[str, AfterValidator(check_api_url)]
 DatabaseUrl = Annotated[SecretStr, BeforeValidator(_texts(check_database_url))]
 BrokerUrl = Annotated[SecretStr, BeforeValidator(_texts(check_broker_url))]
 RateLimit = Annotated[str, AfterValidator(check_rate_limit)]
-Seconds = Annotated[timedelta, BeforeValidator(_seconds)]
+RequestTimeout = Annotated[timedelta, duration(MIN_TIMEOUT, MAX_TIMEOUT)]
+KeyMemory = Annotated[timedelta, duration(MIN_KEY_MEMORY, MAX_KEY_MEMORY)]
 Directory = Annotated[Path, AfterValidator(check_directory)]
 CertificatesFile = Annotated[Path, AfterValidator(check_certificates)]
