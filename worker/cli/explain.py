@@ -1,5 +1,6 @@
-"""``coachsync explain``: the whole story of a job, a batch, a target or a quota."""
+"""``coachsync explain``: the whole story of a job, a batch, a target, a quota, an event or an agent."""
 
+import re
 from collections.abc import Callable
 from contextlib import closing
 from typing import Annotated
@@ -12,17 +13,23 @@ from worker.cli.filters import names_template
 from worker.cli.options import Json, open_runtime
 from worker.cli.output import Output
 from worker.cli.story_records import batch_story_record, job_story_record, resource_story_record
+from worker.cli.story_records_roster import agent_story_record, event_story_record
 from worker.cli.tell import tell_batch, tell_job, tell_resource
+from worker.cli.tell_roster import tell_agent, tell_event
 from worker.store.engine import database_now
 from worker.store.explaining import batch_story, job_story, resource_story
+from worker.store.explaining_roster import agent_story, agents_named, event_story, events_named, find_event
 from worker.store.known import quota_resources
 from worker.store.listing import find_rejection
+from worker.store.roster_models import AgentRow, RosterEventRow
 
 FORMS = (
-    "a job (17-203), a batch (17), a target (customers/…/profiles/…/targets/…)"
-    " or a quota (customers/…/profiles/…/scorecardTemplates/…@…/quota…)"
+    "a job (17-203), a batch (17), a target (customers/…/profiles/…/targets/…),"
+    " a quota (customers/…/profiles/…/scorecardTemplates/…@…/quota…),"
+    " an event of the roster (e17, or its own id) or an agent (their id)"
 )
 MOST_NAMED = 10
+_EVENT = re.compile(r"e[1-9][0-9]{0,17}")
 Limit = Annotated[
     int, typer.Option("--limit", min=1, max=10_000, help="At most this many wishes of a target or quota.")
 ]
@@ -36,7 +43,8 @@ def explain(
     what: Annotated[
         str,
         typer.Argument(
-            help="A job (17-203), a batch (17), or the name of a target or quota.", metavar="NAME|JOB|BATCH"
+            help="A job (17-203), a batch (17), the name of a target or quota, an event of the roster or an agent.",
+            metavar="NAME|JOB|BATCH|EVENT|AGENT",
         ),
     ],
     limit: Limit = 20,
@@ -56,8 +64,10 @@ def explain(
             _explain_job(session, parse_job_id(what), output)
         elif what.startswith("customers/"):
             _explain_resource(session, _one_resource(session, what, output), limit, output)
+        elif _EVENT.fullmatch(what):
+            _explain_event(session, int(what[1:]), output)
         else:
-            output.fail(f"NAME|JOB|BATCH: {what[:80]!r} is none of these: {FORMS}")
+            _explain_by_id(session, what, limit, output)
 
 
 def _explain_batch(session: Session, batch: int, output: Output) -> None:
@@ -96,6 +106,46 @@ def _explain_resource(session: Session, name: str, limit: int, output: Output) -
         output.json(resource_story_record(story))
     else:
         tell_resource(story, output)
+
+
+def _explain_event(session: Session, seq: int, output: Output) -> None:
+    event = find_event(session, seq)
+    if event is None:
+        output.fail(f"EVENT: there is no event e{seq}; it may have been pruned")
+    _tell_event(session, event, output)
+
+
+def _explain_by_id(session: Session, what: str, limit: int, output: Output) -> None:
+    """An event's own id, or an agent's: they come from outside, and may be the same in several places."""
+    events, agents = events_named(session, what), agents_named(session, what)
+    if len(events) + len(agents) > 1:
+        named = [
+            *(f"e{event.seq} of {event.source}" for event in events),
+            *(f"an agent of {one.profile}" for one in agents),
+        ]
+        output.note(f"{what[:80]!r} names several: {', '.join(named)}; the first is told")
+    if events:
+        _tell_event(session, events[0], output)
+    elif agents:
+        _tell_agent(session, agents[0], limit, output)
+    else:
+        output.fail(f"NAME|JOB|BATCH|EVENT|AGENT: {what[:80]!r} is none of these, or is not known: {FORMS}")
+
+
+def _tell_event(session: Session, event: RosterEventRow, output: Output) -> None:
+    story = event_story(session, event)
+    if output.as_json:
+        output.json(event_story_record(story))
+    else:
+        tell_event(story, output)
+
+
+def _tell_agent(session: Session, agent: AgentRow, limit: int, output: Output) -> None:
+    story = agent_story(session, agent, limit)
+    if output.as_json:
+        output.json(agent_story_record(story))
+    else:
+        tell_agent(story, output)
 
 
 def _one_resource(session: Session, name: str, output: Output) -> str:

@@ -14,6 +14,7 @@ from worker.cli.records import (
     rejection_record,
     target_record,
 )
+from worker.cli.story_records_roster import origin_record
 from worker.cli.words import quarantine_words, reason_words, waiting_words
 from worker.store.explaining import BatchStory, JobStory, ResourceStory, Waiting
 from worker.store.models import Attempt, Job
@@ -26,6 +27,8 @@ def job_story_record(story: JobStory) -> Fields:
         "what": "job",
         **_told(story.job),
         "acceptedWith": batch and {"batch": batch.id, "source": batch.source, "label": batch.label, "key": batch.key},
+        "askedForBy": [origin_record(origin) for origin in story.origins.newest],
+        "askedForByCount": story.origins.count,
         "supersedes": [format_job_id(job.id) for job in story.supersedes],
         "supersedesCount": story.superseded,
         "supersededByState": story.by and str(story.by.state),

@@ -19,65 +19,68 @@ from worker.cli.words import (
     target_words,
     waiting_words,
 )
+from worker.cli.words_roster import event_words
 from worker.store.explaining import BatchStory, JobStory, ResourceStory
+from worker.store.explaining_roster import Origins
 from worker.store.models import Attempt, Job
 
 
 def tell_job(story: JobStory, output: Output) -> None:
     job = story.job
-    _head(output, f"Job {format_job_id(job.id)}", outcome_words(job))
-    _steps(output, _asked(story))
-    _steps(output, _order(story))
-    _part(output, "Attempts", map(_attempt, story.attempts), none="none yet: nothing was sent for this job")
+    head(output, f"Job {format_job_id(job.id)}", outcome_words(job))
+    steps(output, _asked(story))
+    steps(output, _origins(story.origins))
+    steps(output, _order(story))
+    part(output, "Attempts", map(_attempt, story.attempts), none="none yet: nothing was sent for this job")
     if story.waiting:
         last = story.attempts[-1] if story.attempts else None
-        _part(output, "It waits", [waiting_words(story.waiting, last)])
-    _part(output, "Known now", _known(story), none="nothing: the remote has not shown it to us")
+        part(output, "It waits", [waiting_words(story.waiting, last)])
+    part(output, "Known now", _known(story), none="nothing: the remote has not shown it to us")
 
 
 def tell_resource(story: ResourceStory, output: Output) -> None:
     newest = f"the newest accepted wish is {_named(story.newest)}" if story.newest else "no wish is kept for it"
-    _head(output, story.name, newest)
-    _part(output, "Known now", _known(story), none="nothing: the remote has not shown it to us")
+    head(output, story.name, newest)
+    part(output, "Known now", _known(story), none="nothing: the remote has not shown it to us")
     shown = f", the newest {len(story.wishes):,} of {story.accepted:,}" if len(story.wishes) < story.accepted else ""
-    steps = [step for job in story.wishes for step in (_wish(job), *_tried(story.attempts[job.id]))]
-    _part(output, f"Wishes{shown}", steps, none="none is kept")
+    lines = [step for job in story.wishes for step in (_wish(job), *_tried(story.attempts[job.id]))]
+    part(output, f"Wishes{shown}", lines, none="none is kept")
     if story.waiting:
-        _part(output, f"{format_job_id(story.waiting.job.id)} waits", [waiting_words(story.waiting)])
+        part(output, f"{format_job_id(story.waiting.job.id)} waits", [waiting_words(story.waiting)])
 
 
 def tell_batch(story: BatchStory, output: Output, now: datetime) -> None:
     batch = story.batch
-    _head(output, f"Batch {batch.id}", batch_state_words(batch, now))
+    head(output, f"Batch {batch.id}", batch_state_words(batch, now))
     label = f", labelled {batch.label!r}" if batch.label else ""
     key = f", with the key {batch.key!r}" if batch.key else ""
-    _steps(output, [f"came from {batch.source}{label}{key}, in the {batch.lane} lane, at {cell(batch.created_at)}"])
-    _part(output, "How it adds up", counted_words(batch))
+    steps(output, [f"came from {batch.source}{label}{key}, in the {batch.lane} lane, at {cell(batch.created_at)}"])
+    part(output, "How it adds up", counted_words(batch))
     errors = [
         f"{error.code}: {error.count:,}, for example {format_job_id(error.example.id)}: {error.example.error}"
         for error in story.errors
     ]
-    _part(output, "What failed", errors, none="nothing")
+    part(output, "What failed", errors, none="nothing")
     refused = [f"line {one.line:,}: {one.field or 'row'}: {one.reason}" for one in story.rejections]
     if refused:
-        _part(output, f"Rejected, the first {len(refused):,} of {batch.rejected:,}", refused)
-    _part(output, "Slowest answers", map(_slow, story.slowest), none="none yet")
+        part(output, f"Rejected, the first {len(refused):,} of {batch.rejected:,}", refused)
+    part(output, "Slowest answers", map(_slow, story.slowest), none="none yet")
     if story.example:
         why = waiting_words(story.waiting) if story.waiting else outcome_words(story.example)
-        _part(output, "Still open", [f"{format_job_id(story.example.id)}, for example: {why}"])
+        part(output, "Still open", [f"{format_job_id(story.example.id)}, for example: {why}"])
 
 
-def _head(output: Output, name: str, words: str) -> None:
+def head(output: Output, name: str, words: str) -> None:
     output.out.print(Text.assemble((printable(name), "bold"), ": ", printable(words)))
 
 
-def _part(output: Output, title: str, steps: Iterable[str], *, none: str = "") -> None:
+def part(output: Output, title: str, told: Iterable[str], *, none: str = "") -> None:
     output.out.print(Text(f"{title}:", style="bold"))
-    _steps(output, list(steps) or [none])
+    steps(output, list(told) or [none])
 
 
-def _steps(output: Output, steps: Iterable[str]) -> None:
-    for step in steps:
+def steps(output: Output, told: Iterable[str]) -> None:
+    for step in told:
         output.out.print(Padding(Text(printable(step)), (0, 0, 0, 2), expand=False))
 
 
@@ -88,6 +91,13 @@ def _asked(story: JobStory) -> Iterator[str]:
     yield f"accepted at {cell(job.created_at)} as {row}{source}, for {job.remote}, {job.lane} lane"
     yield f"asked for {job.resource}"
     yield f"  {_fields(job)}"
+
+
+def _origins(origins: Origins) -> Iterator[str]:
+    for origin in origins.newest:
+        yield f"asked for by the rule {origin.ask.rule!r}, because of {event_words(origin.event)}"
+    if origins.count > len(origins.newest):
+        yield f"and because of {origins.count - len(origins.newest):,} earlier events"
 
 
 def _order(story: JobStory) -> Iterator[str]:

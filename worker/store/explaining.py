@@ -10,6 +10,7 @@ from schemas.ids import ROW_BITS
 from schemas.jobs import JobState
 from worker.store import quarantine
 from worker.store.engine import database_now
+from worker.store.explaining_roster import Origins, origins_of
 from worker.store.known import find_resource, find_target, newest_quota
 from worker.store.listing import ErrorCount, attempts_by_job, attempts_of, errors_of_batch, find_job, first_rejections
 from worker.store.models import Attempt, Batch, Job, KnownTarget, Quarantine, QuotaAnswer, Rejection
@@ -33,7 +34,7 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class JobStory:
-    """``supersedes`` holds the newest few of ``superseded`` jobs that this one replaced."""
+    """``supersedes`` holds the newest few of ``superseded`` jobs that it replaced; ``origins`` the events behind it."""
 
     job: Job
     batch: Batch | None
@@ -45,6 +46,7 @@ class JobStory:
     target: KnownTarget | None
     quota: QuotaAnswer | None
     waiting: Waiting | None
+    origins: Origins
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,7 @@ def job_story(session: Session, job_id: int) -> JobStory | None:
         target=find_target(session, job.resource),
         quota=newest_quota(session, job.resource),
         waiting=_waiting(session, job),
+        origins=origins_of(session, job),
     )
 
 

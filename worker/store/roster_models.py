@@ -128,7 +128,11 @@ class Ask(SQLModel, table=True):
     """What one event asked for, by which rule. ``resource`` is a quota or a want's identity; ``job_id`` if known."""
 
     __tablename__ = "asks"
-    __table_args__ = (Index("asks_event", "event_seq"), Index("asks_resource", "resource"))
+    __table_args__ = (
+        Index("asks_event", "event_seq"),
+        Index("asks_job", "job_id"),
+        index_where("asks_open", "resource", where="job_id IS NULL"),
+    )
 
     id: int = serial()
     event_seq: int = big()

@@ -75,7 +75,8 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index("asks_event", "asks", ["event_seq"], unique=False)
-    op.create_index("asks_resource", "asks", ["resource"], unique=False)
+    op.create_index("asks_job", "asks", ["job_id"], unique=False)
+    _index_where("asks_open", "asks", ["resource"], where="job_id IS NULL", unique=False)
 
     op.create_table(
         "cadences",

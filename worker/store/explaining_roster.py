@@ -1,0 +1,122 @@
+"""What an event of the roster came to, what an agent has to do with, and which events a job came of."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import func, select
+from sqlmodel import Session, col
+
+from schemas.jobs import JobState
+from worker.store.listing import find_job
+from worker.store.models import Job
+from worker.store.oversight_models import Approval
+from worker.store.roster_models import AgentRow, Ask, RosterEventRow, Want
+from worker.store.tables import asks, jobs, roster_events
+
+SHOWN = 10
+LONGEST_CHAIN = 1_000  # of wishes that took each other's place: past this the last one seen stands for the rest
+
+
+@dataclass(frozen=True, slots=True)
+class AskStory:
+    """``job`` is what was asked as, ``last`` the job that it came to where newer wishes took its place."""
+
+    ask: Ask
+    job: Job | None
+    last: Job | None
+    want: Want | None
+
+
+@dataclass(frozen=True, slots=True)
+class EventStory:
+    event: RosterEventRow
+    approval: Approval | None
+    asks: list[AskStory]
+
+
+@dataclass(frozen=True, slots=True)
+class AgentStory:
+    """The newest ``events`` of ``told`` in all."""
+
+    agent: AgentRow
+    wants: list[Want]
+    events: list[RosterEventRow]
+    told: int
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Which event asked for a job, by which rule."""
+
+    ask: Ask
+    event: RosterEventRow
+
+
+@dataclass(frozen=True, slots=True)
+class Origins:
+    """The ``newest`` of ``count`` in all."""
+
+    newest: list[Origin]
+    count: int
+
+
+def find_event(session: Session, seq: int) -> RosterEventRow | None:
+    return session.get(RosterEventRow, seq)
+
+
+def events_named(session: Session, event_id: str) -> list[RosterEventRow]:
+    """Of all sources: an id is one's own."""
+    query = select(RosterEventRow).where(col(RosterEventRow.event_id) == event_id)
+    return list(session.execute(query.order_by(col(RosterEventRow.seq)).limit(SHOWN)).scalars())
+
+
+def agents_named(session: Session, agent: str) -> list[AgentRow]:
+    """Of all profiles."""
+    query = select(AgentRow).where(col(AgentRow.agent) == agent)
+    return list(session.execute(query.order_by(col(AgentRow.profile)).limit(SHOWN)).scalars())
+
+
+def event_story(session: Session, event: RosterEventRow) -> EventStory:
+    found = select(Ask).where(col(Ask.event_seq) == event.seq).order_by(col(Ask.id))
+    told = [_ask_story(session, ask) for ask in session.execute(found).scalars()]
+    approval = session.get(Approval, event.approval_id) if event.approval_id else None
+    return EventStory(event, approval, told)
+
+
+def agent_story(session: Session, agent: AgentRow, limit: int) -> AgentStory:
+    of_agent = (col(RosterEventRow.profile) == agent.profile, col(RosterEventRow.agent) == agent.agent)
+    newest = select(RosterEventRow).where(*of_agent).order_by(col(RosterEventRow.seq).desc()).limit(limit)
+    wanted = select(Want).where(col(Want.profile) == agent.profile, col(Want.agent) == agent.agent)
+    return AgentStory(
+        agent=agent,
+        wants=list(session.execute(wanted.order_by(col(Want.identity))).scalars()),
+        events=list(session.execute(newest).scalars()),
+        told=session.execute(select(func.count()).select_from(roster_events).where(*of_agent)).scalar_one(),
+    )
+
+
+def origins_of(session: Session, job: Job) -> Origins:
+    """Those that asked for it, or for one of the wishes that it took the place of: a storm of events is one job."""
+    same = jobs.c.resource == job.resource
+    chain = select(jobs.c.id).where(jobs.c.id == job.id).cte("chain", recursive=True)
+    chain = chain.union(select(jobs.c.id).join(chain, jobs.c.superseded_by == chain.c.id).where(same))
+    asked = col(Ask.job_id).in_(select(chain.c.id))
+    query = select(Ask, RosterEventRow).join(RosterEventRow, col(RosterEventRow.seq) == col(Ask.event_seq)).where(asked)
+    found = [Origin(*row) for row in session.execute(query.order_by(col(Ask.id).desc()).limit(SHOWN))]
+    counted = select(func.count()).select_from(asks).where(asked)
+    return Origins(found, session.execute(counted).scalar_one() if len(found) == SHOWN else len(found))
+
+
+def _ask_story(session: Session, ask: Ask) -> AskStory:
+    job = find_job(session, ask.job_id) if ask.job_id else None
+    return AskStory(ask, job, _last_of(session, job) if job else None, session.get(Want, ask.resource))
+
+
+def _last_of(session: Session, job: Job) -> Job:
+    for _ in range(LONGEST_CHAIN):
+        if job.state != JobState.SUPERSEDED or job.superseded_by is None:
+            return job
+        newer = find_job(session, job.superseded_by)
+        if newer is None:
+            return job
+        job = newer
+    return job
