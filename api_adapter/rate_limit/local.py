@@ -92,6 +92,16 @@ class LocalLimiter:
             waiting_interactive=now < memory.waiting_until,
         )
 
+    async def forget_cooldown(self) -> timedelta:
+        if self._memory is None:
+            return timedelta(0)
+        memory, now = self._memory, self._now()
+        left = max(0, memory.cooldown_until - now)
+        if left:
+            memory.cooldown_until = memory.waiting_until = 0
+            memory.pace.resume(now)
+        return left * _MS
+
     def _now(self) -> int:
         return math.floor(round(self._clock() * 1000, 3))
 

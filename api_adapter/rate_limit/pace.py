@@ -42,6 +42,10 @@ class Pace:
     def stop_until(self, at_ms: int) -> None:
         self.tokens, self.tokens_at = 0.0, at_ms
 
+    def resume(self, at_ms: int) -> None:
+        """What was to wait for the end of a cooldown that is forgotten goes on."""
+        self.tokens_at, self.factor_at = min(self.tokens_at, at_ms), min(self.factor_at, at_ms)
+
     def cut(self, now_ms: int, resume_ms: int, *, unhinted: bool) -> None:
         """Throttled again and again, or without a word of how long to wait: slow down. Once is only a cooldown."""
         sustained = self.throttled >= rules.STRAIN_COUNT and self.throttled > self.answers * rules.STRAIN_SHARE

@@ -93,3 +93,11 @@ class RateLimiter(Protocol):
         ...
 
     async def usage(self) -> Usage: ...
+
+    async def forget_cooldown(self) -> timedelta:
+        """End the cooldown, where a person knows that it is a mistake; returns what was left of it.
+
+        All that is counted stays, and so does a rate that throttling has cut. An answer that comes later may begin
+        another cooldown.
+        """
+        ...

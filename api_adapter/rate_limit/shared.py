@@ -8,7 +8,7 @@ import json
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from importlib.resources import files
@@ -24,7 +24,9 @@ from schemas.lanes import Lane
 
 AWAY_RETRY = timedelta(milliseconds=750)
 _USE_WITHIN = rules.USE_WITHIN.total_seconds()
-_SCRIPT = files("api_adapter.rate_limit").joinpath("acquire.lua").read_text()
+_ACQUIRE, _FORGET_COOLDOWN = (
+    files("api_adapter.rate_limit").joinpath(name).read_text() for name in ("acquire.lua", "forget_cooldown.lua")
+)
 _CANNOT_SERVE = ("LOADING", "READONLY", "NOAUTH", "NOPERM", "WRONGPASS", "OOM", "MISCONF", "NOREPLICAS", "BUSY")
 _AWAY = (
     exceptions.ConnectionError,
@@ -63,7 +65,7 @@ _RULES = {
 
 
 class LimiterAwayError(Exception):
-    """The limiter's server cannot be asked. Only a look at it raises this; an exchange answers ``Why.AWAY``."""
+    """The limiter's server cannot be asked. What people do raises this; an exchange answers ``Why.AWAY``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,8 @@ class SharedLimiter:
         self._seed = seed
         self._permit_lifetime = permit_lifetime
         self._clock = clock
-        self._script = client.register_script(_SCRIPT)
+        self._acquire = client.register_script(_ACQUIRE)
+        self._forget_cooldown = client.register_script(_FORGET_COOLDOWN)
         self._keys = [f"{prefix}limiter:1:{{{remote}}}:{part}" for part in ("state", "flight", "counted")]
         self._asker: str | None = None
         self._untold: deque[_Ended] = deque(maxlen=policy.max_in_flight)
@@ -131,6 +134,10 @@ class SharedLimiter:
             waiting_interactive=reply.get("waiting", False),
         )
 
+    async def forget_cooldown(self) -> timedelta:
+        """Raises ``LimiterAwayError``."""
+        return timedelta(milliseconds=await _answer(self._forget_cooldown(keys=self._keys[:1])))
+
     async def _ask(self, lane: Lane, want: int, telling: Sequence[_Ended]) -> Grant:
         reply, asked_at = await self._run(lane, want, telling)
         if "granted" not in reply:
@@ -162,16 +169,21 @@ class SharedLimiter:
         if history is not None:
             request["seed"] = {str(_ms(window)): count for window, count in history.sent.items()}
             request["cooldown"] = _ms(rules.cooldown_for(history.cooldown))
-        try:
-            async with asyncio.timeout(_USE_WITHIN):
-                reply = await self._script(keys=self._keys, args=[json.dumps(request)])
-        except _AWAY as error:
-            raise LimiterAwayError(str(error)) from error
-        except exceptions.ResponseError as error:
-            if str(error).startswith(_CANNOT_SERVE):
-                raise LimiterAwayError(str(error)) from error
-            raise
+        reply = await _answer(self._acquire(keys=self._keys, args=[json.dumps(request)]))
         return json.loads(reply), asked_at
+
+
+async def _answer(running: Awaitable[Any]) -> Any:
+    """What a script returns, or ``LimiterAwayError``."""
+    try:
+        async with asyncio.timeout(_USE_WITHIN):
+            return await running
+    except _AWAY as error:
+        raise LimiterAwayError(str(error)) from error
+    except exceptions.ResponseError as error:
+        if str(error).startswith(_CANNOT_SERVE):
+            raise LimiterAwayError(str(error)) from error
+        raise
 
 
 def _request(policy: Policy, lane: Lane, want: int) -> dict[str, Any]:

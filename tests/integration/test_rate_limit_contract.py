@@ -377,6 +377,75 @@ def test_a_cut_rate_slows_the_pace_and_narrows_the_windows(bench: Bench) -> None
     assert 65 <= len(drain(bench, limiter, 1)) <= 75
 
 
+# a cooldown that a person forgets
+
+
+def test_a_cooldown_that_is_forgotten_holds_nobody_up_and_there_is_no_burst(bench: Bench) -> None:
+    limiter, other = warm(bench, policy((100, SECOND))), bench.limiter(policy((100, SECOND)))
+    (permit,) = bench.ask(limiter, 1).permits
+    bench.settle(limiter, Settled(permit, throttled=True, retry_after=5 * HOUR))
+    bench.advance(60)
+    assert bench.forget_cooldown(other) == 5 * HOUR - MINUTE
+    assert bench.usage(limiter).cooldown == timedelta(0)
+    assert bench.ask(limiter, 1).why is Why.PACE
+    bench.advance(0.1)
+    assert len(bench.ask(limiter, 100).permits) == 10
+
+
+def test_a_cooldown_that_is_forgotten_leaves_all_that_is_counted(bench: Bench) -> None:
+    limiter = warm(bench, policy((100, SECOND), (100, HOUR), in_flight=20))
+    bench.advance(3600)
+    throttled, *others = bench.ask(limiter, 20).permits
+    bench.settle(limiter, Settled(throttled, throttled=True, retry_after=5 * HOUR))
+    bench.forget_cooldown(limiter)
+    assert in_use(bench.usage(limiter)) == [20, 20]
+    assert bench.usage(limiter).in_flight == 19
+    bench.advance(1)
+    assert len(bench.ask(limiter, 20, [Settled(others[0])]).permits) == 2, "in flight 18 of 20"
+
+
+def test_a_rate_that_was_cut_stays_cut_and_recovers_from_when_the_cooldown_is_forgotten(bench: Bench) -> None:
+    limiter = warm(bench, policy((100, SECOND)))
+    for permit in bench.ask(limiter, 3).permits:
+        bench.settle(limiter, Settled(permit, throttled=True, retry_after=5 * HOUR))
+    bench.advance(60)
+    bench.forget_cooldown(limiter)
+    assert bench.usage(limiter).rate_factor == pytest.approx(0.7)
+    bench.advance(5)
+    assert bench.usage(limiter).rate_factor == pytest.approx(0.8, abs=0.001)
+
+
+def test_bulk_waits_for_no_interactive_asker_whom_a_forgotten_cooldown_had_sent_away(bench: Bench) -> None:
+    limiter = warm(bench, policy((100, SECOND)))
+    (permit,) = bench.ask(limiter, 1).permits
+    bench.settle(limiter, Settled(permit, throttled=True, retry_after=5 * HOUR))
+    assert bench.ask(limiter, 1, lane=Lane.INTERACTIVE).why is Why.COOLDOWN
+    bench.forget_cooldown(limiter)
+    bench.advance(0.1)
+    assert not bench.usage(limiter).waiting_interactive
+    assert bench.ask(limiter, 1).permits
+
+
+def test_where_there_is_no_cooldown_nothing_is_forgotten(bench: Bench) -> None:
+    limiter = bench.limiter(policy((100, SECOND)))
+    assert bench.forget_cooldown(limiter) == timedelta(0), "without a memory"
+    limiter = warm(bench, policy((100, SECOND)))
+    tokens = len(bench.ask(limiter, 10).permits)
+    assert bench.forget_cooldown(limiter) == timedelta(0)
+    assert in_use(bench.usage(limiter)) == [tokens]
+    assert bench.ask(limiter, 5).permits
+
+
+def test_an_answer_after_a_forgotten_cooldown_begins_another(bench: Bench) -> None:
+    limiter = warm(bench, policy((100, SECOND)))
+    first, second = bench.ask(limiter, 2).permits
+    bench.settle(limiter, Settled(first, throttled=True, retry_after=5 * HOUR))
+    bench.forget_cooldown(limiter)
+    bench.advance(0.5)
+    bench.settle(limiter, Settled(second, throttled=True, retry_after=MINUTE))
+    assert bench.usage(limiter).cooldown == MINUTE
+
+
 # memory
 
 

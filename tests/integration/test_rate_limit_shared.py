@@ -154,6 +154,16 @@ def test_what_another_server_wrote_is_not_trusted_but_its_cooldown_is_kept(share
     assert shared_bench.usage(limiter).windows[0].used == 100
 
 
+def test_a_cooldown_that_another_server_wrote_is_forgotten_too(shared_bench: SharedBench) -> None:
+    limiter = warm(shared_bench)
+    (permit,) = shared_bench.ask(limiter, 1).permits
+    shared_bench.settle(limiter, Settled(permit, throttled=True, retry_after=MINUTE))
+    shared_bench.server.set(STATE, json.dumps(_state(shared_bench) | {"server": "an older life"}), ex=1000)
+    assert shared_bench.forget_cooldown(limiter) == MINUTE
+    assert 900 < shared_bench.server.ttl(STATE) <= 1000
+    assert shared_bench.ask(limiter, 1).why is Why.COLD
+
+
 def test_counts_of_a_memory_that_is_not_trusted_leave_nothing_behind(shared_bench: SharedBench) -> None:
     limiter = warm(shared_bench)
     permits = shared_bench.ask(limiter, 20).permits
@@ -230,6 +240,15 @@ def test_a_server_that_refuses_gives_no_permit_and_raises_nothing(
         shared_bench.usage(limiter)
     restore(broken_server)
     assert shared_bench.ask(limiter, 1).permits
+
+
+def test_a_cooldown_is_not_forgotten_by_a_server_that_refuses(
+    shared_bench: SharedBench, broken_server: redis.Redis
+) -> None:
+    limiter = warm(shared_bench)
+    read_only(broken_server)
+    with pytest.raises(LimiterAwayError):
+        shared_bench.forget_cooldown(limiter)
 
 
 def test_a_killed_server_gives_no_permit_and_a_restarted_one_starts_cold(

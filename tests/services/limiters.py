@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack, closing
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -67,6 +68,9 @@ class Bench:
 
     def usage(self, limiter: RateLimiter) -> Usage:
         return self.runner.run(limiter.usage())
+
+    def forget_cooldown(self, limiter: RateLimiter) -> timedelta:
+        return self.runner.run(limiter.forget_cooldown())
 
     def advance(self, seconds: float) -> None:
         self.clock.advance(seconds)
