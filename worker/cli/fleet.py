@@ -1,8 +1,9 @@
 """What runs at this moment, asked of the broker: the workers, and each remote's limiter."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from celery import Celery
 from kombu.exceptions import OperationalError
@@ -11,7 +12,7 @@ from redis.asyncio import Redis as AsyncRedis
 
 from api_adapter.rate_limit.permits import Usage
 from api_adapter.rate_limit.policy import History
-from api_adapter.rate_limit.shared import LimiterAwayError
+from api_adapter.rate_limit.shared import LimiterAwayError, SharedLimiter
 from worker.configuration.remotes import Remote
 from worker.remote_access import limiter_of
 from worker.runtime import REDIS_CONNECT_TIMEOUT, REDIS_TIMEOUT, Runtime
@@ -28,13 +29,19 @@ class Fleet:
     usages: Mapping[str, Usage] = field(default_factory=dict)
 
 
-def look(runtime: Runtime) -> Fleet:
+def look(runtime: Runtime, *, workers: bool = True) -> Fleet:
+    """``workers``: they are asked too, which takes a second."""
     try:
         runtime.redis.ping()
-        workers = answering_workers(runtime.app)
+        answering = answering_workers(runtime.app) if workers else ()
     except (RedisError, OperationalError) as error:
-        return Fleet(broker_error=str(error).splitlines()[0] if str(error) else type(error).__name__)
-    return Fleet(workers=workers, usages=asyncio.run(_usages(runtime.settings.all_remotes, runtime.settings.redis_url)))
+        return Fleet(broker_error=why_away(error))
+    return Fleet(workers=answering, usages=asyncio.run(_usages(runtime)))
+
+
+def why_away(error: Exception) -> str:
+    """One line."""
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
 def answering_workers(app: Celery) -> list[str]:
@@ -48,11 +55,37 @@ def answering_workers(app: Celery) -> list[str]:
     return sorted(name for answer in answers for name in answer)
 
 
-async def _usages(remotes: Sequence[Remote], url: str) -> dict[str, Usage]:
-    async with AsyncRedis.from_url(
-        url, socket_timeout=REDIS_TIMEOUT, socket_connect_timeout=REDIS_CONNECT_TIMEOUT
-    ) as redis:
+def cooldown_left(runtime: Runtime, remote: Remote) -> timedelta:
+    """Raises ``LimiterAwayError``."""
+
+    async def look_at(limiter: SharedLimiter) -> timedelta:
+        return (await limiter.usage()).cooldown
+
+    return asyncio.run(_with_limiter(runtime, remote, look_at))
+
+
+def forget_cooldown(runtime: Runtime, remote: Remote) -> timedelta:
+    """Returns what was left of it. Raises ``LimiterAwayError``."""
+    return asyncio.run(_with_limiter(runtime, remote, SharedLimiter.forget_cooldown))
+
+
+async def _with_limiter(
+    runtime: Runtime, remote: Remote, what: Callable[[SharedLimiter], Awaitable[timedelta]]
+) -> timedelta:
+    async with _connected(runtime) as redis:
+        return await what(limiter_of(remote, redis, _no_history))
+
+
+async def _usages(runtime: Runtime) -> dict[str, Usage]:
+    async with _connected(runtime) as redis:
+        remotes = runtime.settings.all_remotes
         return {remote.name: usage for remote in remotes if (usage := await _usage(remote, redis))}
+
+
+def _connected(runtime: Runtime) -> AsyncRedis:
+    return AsyncRedis.from_url(
+        runtime.settings.redis_url, socket_timeout=REDIS_TIMEOUT, socket_connect_timeout=REDIS_CONNECT_TIMEOUT
+    )
 
 
 async def _usage(remote: Remote, redis: AsyncRedis) -> Usage | None:

@@ -27,6 +27,7 @@ GROUPS = (
     "quotas",
     "jobs",
     "batches",
+    "remotes",
     "explain",
     "status",
     "doctor",

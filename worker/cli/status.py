@@ -13,7 +13,7 @@ from worker.cli.output import Output
 from worker.cli.status_report import Stored, show_status, status_record
 from worker.configuration.remotes import Remote
 from worker.core.verdict import RemoteState, Situation, judge
-from worker.store import quarantine
+from worker.store import pauses, quarantine
 from worker.store.depths import batch_totals, failed_by_code, lane_depths, oldest_due_job, requests_since
 from worker.store.engine import database_now
 from worker.store.heartbeats import seen_within
@@ -57,6 +57,7 @@ def _read(session: Session, remotes: Sequence[Remote]) -> Stored:
         failed=failed_by_code(session),
         totals=batch_totals(session),
         aside={row.remote: row for row in quarantine.list_all(session)},
+        pauses=pauses.standing(session),
         loops=[beat for beat in seen_within(session, LOOPS_SEEN_WITHIN) if beat.role == "loops"],
         requests={remote.name: requests_since(session, remote.name, MINUTE, now) for remote in remotes},
     )
@@ -75,10 +76,11 @@ def _situation(stored: Stored, fleet: Fleet, remotes: Sequence[Remote]) -> Situa
 
 def _remote_state(name: str, stored: Stored, fleet: Fleet, *, named: bool) -> RemoteState:
     usage, aside = fleet.usages.get(name), stored.aside.get(name)
+    asked = [one.until - stored.now for one in stored.pauses if (one.remote, one.lane) == (name, pauses.EVERY_LANE)]
     return RemoteState(
         name=name,
         named=named,
         waiting=sum(lane.due + lane.later for lane in stored.lanes if lane.remote == name),
         quarantined_since=aside.since if aside else None,
-        cooldown=usage.cooldown if usage else timedelta(0),
+        cooldown=max([usage.cooldown if usage else timedelta(0), *asked]),
     )

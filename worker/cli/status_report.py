@@ -1,23 +1,30 @@
 """What ``coachsync status`` prints: one record, as JSON or as tables."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from api_adapter.rate_limit.permits import Usage, WindowUsage
+from api_adapter.rate_limit.permits import Usage
 from schemas.ids import format_job_id
 from worker.cli.fleet import Fleet
 from worker.cli.output import Output, cell
+from worker.cli.remote_records import (
+    SECOND,
+    limits_words,
+    pause_record,
+    quarantine_record,
+    seconds_words,
+    usage_record,
+)
+from worker.cli.words import pause_words
 from worker.configuration.remotes import Remote
 from worker.core.durations import in_words
 from worker.core.verdict import Verdict
 from worker.store.depths import BatchTotals, LaneDepth
-from worker.store.models import Heartbeat, Quarantine
+from worker.store.models import Heartbeat, Pause, Quarantine
 
-SECOND = timedelta(seconds=1)
 LANE_COLUMNS = ("remote", "lane", "due", "oldest", "later", "nextAt", "published", "running")
-WINDOWS = {1: "a second", 60: "a minute", 3600: "an hour", 86_400: "a day"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +37,7 @@ class Stored:
     failed: dict[str, int]
     totals: BatchTotals
     aside: dict[str, Quarantine]
+    pauses: Sequence[Pause]
     loops: Sequence[Heartbeat]
     requests: dict[str, int]
 
@@ -86,10 +94,9 @@ def _show_remotes(remotes: Sequence[Mapping[str, Any]], output: Output) -> None:
     rows = [
         {
             "remote": remote["remote"],
-            "limits": ", ".join(f"{one['used']:,} of {one['limit']:,} {_window(one)}" for one in remote["limits"])
-            or "-",
+            "limits": limits_words(remote["limits"]),
             "inFlight": "-" if remote["inFlight"] is None else f"{remote['inFlight']:,} of {remote['maxInFlight']:,}",
-            "cooldown": in_words(timedelta(seconds=remote["cooldownSeconds"])) if remote["cooldownSeconds"] else "-",
+            "cooldown": seconds_words(remote["cooldownSeconds"]),
             "rate": "-" if remote["rateFactor"] is None else f"{remote['rateFactor']:.0%}",
             "lastMinute": remote["requestsLastMinute"],
         }
@@ -99,16 +106,19 @@ def _show_remotes(remotes: Sequence[Mapping[str, Any]], output: Output) -> None:
         output.say("")
         output.table(tuple(rows[0]), rows, empty="")
     for remote in remotes:
-        if aside := remote["quarantine"]:
-            output.say(
-                f"{remote['remote']}: in quarantine since {cell(aside['since'])}: {aside['reason']};"
-                f" next probe at {cell(aside['nextProbeAt'])}, {aside['probes']:,} sent so far"
-            )
+        for line in _held_back(remote):
+            output.say(line)
 
 
-def _window(limit: Mapping[str, Any]) -> str:
-    seconds = limit["windowSeconds"]
-    return WINDOWS.get(seconds) or f"in {in_words(timedelta(seconds=seconds))}"
+def _held_back(remote: Mapping[str, Any]) -> Iterator[str]:
+    name = remote["remote"]
+    if aside := remote["quarantine"]:
+        yield (
+            f"{name}: in quarantine since {cell(aside['since'])}: {aside['reason']};"
+            f" next probe at {cell(aside['nextProbeAt'])}, {aside['probes']:,} sent so far"
+        )
+    for pause in remote["pauses"]:
+        yield pause_words(name, pause["lane"], pause["until"], timedelta(seconds=pause["secondsLeft"]))
 
 
 def _lane_row(lane: Mapping[str, Any]) -> dict[str, Any]:
@@ -120,24 +130,12 @@ def _remote(remote: Remote, stored: Stored, usage: Usage | None) -> dict[str, An
     aside = stored.aside.get(remote.name)
     return {
         "remote": remote.name,
-        "quarantine": aside
-        and {
-            "since": aside.since,
-            "reason": aside.reason,
-            "probes": aside.probes,
-            "nextProbeAt": aside.probe_due_at,
-        },
-        "limits": [_limit(window) for window in usage.windows] if usage else [],
-        "inFlight": usage and usage.in_flight,
+        "quarantine": aside and quarantine_record(aside),
+        "pauses": [pause_record(pause, stored.now) for pause in stored.pauses if pause.remote == remote.name],
+        **usage_record(usage),
         "maxInFlight": remote.max_in_flight,
-        "cooldownSeconds": usage and usage.cooldown / SECOND,
-        "rateFactor": usage and usage.rate_factor,
         "requestsLastMinute": stored.requests[remote.name],
     }
-
-
-def _limit(window: WindowUsage) -> dict[str, Any]:
-    return {"limit": window.limit, "windowSeconds": window.window / SECOND, "used": window.used}
 
 
 def _lane(lane: LaneDepth, now: datetime) -> dict[str, Any]:

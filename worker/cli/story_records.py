@@ -14,6 +14,7 @@ from worker.cli.records import (
     rejection_record,
     target_record,
 )
+from worker.cli.remote_records import pause_record
 from worker.cli.story_records_roster import origin_record
 from worker.cli.words import quarantine_words, reason_words, waiting_words
 from worker.store.explaining import BatchStory, JobStory, ResourceStory, Waiting
@@ -87,4 +88,5 @@ def _waiting(waiting: Waiting, last: Attempt | None = None) -> Fields:
         "ahead": waiting.ahead,
         "running": waiting.running and format_job_id(waiting.running.id),
         "quarantine": aside and quarantine_words(waiting.job.remote, aside),
+        "pause": waiting.pause and pause_record(waiting.pause, waiting.now),
     }

@@ -1,5 +1,6 @@
 """What became of a job, and why it waits, in sentences. The same in tables, in stories and in JSON."""
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from schemas.ids import format_job_id
@@ -8,6 +9,7 @@ from worker.cli.output import cell
 from worker.core.durations import in_words
 from worker.store.explaining import COUNTED_AHEAD, Waiting
 from worker.store.models import Attempt, Batch, Job, KnownTarget, Quarantine, QuotaAnswer
+from worker.store.pauses import EVERY_LANE
 
 _RESULTS = {
     "applied": "the remote answered with what was wished",
@@ -54,8 +56,8 @@ def reason_words(job: Job) -> str | None:
 def waiting_words(waiting: Waiting, last: Attempt | None = None) -> str:
     """Why a pending job is not sent at this moment: the outermost reason first. ``last`` is its last attempt."""
     job = waiting.job
-    if waiting.quarantine:
-        return quarantine_words(job.remote, waiting.quarantine)
+    if waiting.quarantine or waiting.pause:
+        return "; ".join(_left_alone_words(waiting))
     if waiting.running:
         return f"{format_job_id(waiting.running.id)}, an older wish for the same resource, is still running"
     if job.due_at > waiting.now:
@@ -72,6 +74,13 @@ def quarantine_words(remote: str, quarantine: Quarantine) -> str:
         f"the remote {remote} is in quarantine since {cell(quarantine.since)} ({quarantine.reason});"
         f" {quarantine.probes:,} probes were sent, the next is at {cell(quarantine.probe_due_at)}"
     )
+
+
+def pause_words(remote: str, lane: str, until: datetime, left: timedelta) -> str:
+    time = f"until {cell(until)}, for another {in_words(left)}"
+    if lane == EVERY_LANE:
+        return f"the remote {remote} is left alone {time}, as it asked (coachsync remotes release {remote} ends that)"
+    return f"the {lane} lane of {remote} is left alone {time}: its limit is used up"
 
 
 def attempt_words(attempt: Attempt) -> str:
@@ -109,6 +118,13 @@ def batch_state_words(batch: Batch, now: datetime) -> str:
     if batch.sealed_at is None:
         return "open: rows are still being accepted"
     return f"open for {in_words(now - batch.created_at)}"
+
+
+def _left_alone_words(waiting: Waiting) -> Iterator[str]:
+    if waiting.quarantine:
+        yield quarantine_words(waiting.job.remote, waiting.quarantine)
+    if pause := waiting.pause:
+        yield pause_words(pause.remote, pause.lane, pause.until, pause.until - waiting.now)
 
 
 def _superseded_words(job: Job) -> str:

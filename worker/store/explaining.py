@@ -8,12 +8,12 @@ from sqlmodel import Session, col
 
 from schemas.ids import ROW_BITS
 from schemas.jobs import JobState
-from worker.store import quarantine
+from worker.store import pauses, quarantine
 from worker.store.engine import database_now
 from worker.store.explaining_roster import Origins, origins_of
 from worker.store.known import find_resource, find_target, newest_quota
 from worker.store.listing import ErrorCount, attempts_by_job, attempts_of, errors_of_batch, find_job, first_rejections
-from worker.store.models import Attempt, Batch, Job, KnownTarget, Quarantine, QuotaAnswer, Rejection
+from worker.store.models import Attempt, Batch, Job, KnownTarget, Pause, Quarantine, QuotaAnswer, Rejection
 from worker.store.selection import in_state
 from worker.store.tables import jobs
 
@@ -23,13 +23,17 @@ COUNTED_AHEAD = 10_000  # past this it is "many", and counting on would cost mor
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """What stands before a pending job at ``now``. ``ahead``: jobs of its remote and lane that are due before it."""
+    """What stands before a pending job at ``now``. ``ahead``: jobs of its remote and lane that are due before it.
+
+    ``pause`` is the longest of those that hold its lane back.
+    """
 
     job: Job
     now: datetime
     ahead: int
     running: Job | None
     quarantine: Quarantine | None
+    pause: Pause | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +152,7 @@ def _waiting(session: Session, job: Job) -> Waiting | None:
         ahead=session.execute(select(func.count()).select_from(before.subquery())).scalar_one(),
         running=session.execute(running).scalar_one_or_none(),
         quarantine=quarantine.find(session, job.remote),
+        pause=pauses.longest(session, job.remote, job.lane),
     )
 
 

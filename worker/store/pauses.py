@@ -5,12 +5,13 @@ A cooldown that the remote has asked for is for every lane, and is kept where a 
 
 from datetime import timedelta
 
-from sqlalchemy import and_, select, update
-from sqlmodel import Session
+from sqlalchemy import and_, delete, select, update
+from sqlmodel import Session, col
 
 from schemas.lanes import Lane
 from worker.core.chunks import CHUNK_BUDGET
 from worker.store.engine import database_now
+from worker.store.models import Pause
 from worker.store.tables import pauses
 from worker.store.upsert import insert_if_missing
 
@@ -40,3 +41,21 @@ def cooldown(session: Session, remote: str) -> timedelta:
     query = select(pauses.c.until).where(pauses.c.remote == remote, pauses.c.lane == EVERY_LANE)
     until = session.execute(query).scalar_one_or_none()
     return max(timedelta(0), until - database_now(session)) if until else timedelta(0)
+
+
+def standing(session: Session) -> list[Pause]:
+    """Those that are not over yet, of every remote."""
+    query = select(Pause).where(col(Pause.until) > database_now(session))
+    return list(session.execute(query.order_by(col(Pause.remote), col(Pause.lane))).scalars())
+
+
+def longest(session: Session, remote: str, lane: Lane) -> Pause | None:
+    """Of those that hold this lane back."""
+    here = (one for one in standing(session) if one.remote == remote and one.lane in (EVERY_LANE, lane))
+    return max(here, key=lambda one: one.until, default=None)
+
+
+def end_all(session: Session, remote: str) -> None:
+    """Whatever the remote has asked for, and whichever lane's limit is used up."""
+    ended = delete(pauses).where(pauses.c.remote == remote)
+    session.execute(ended, execution_options={"synchronize_session": False})

@@ -1,0 +1,132 @@
+"""``coachsync remotes``: how each remote is doing, and an end to what keeps one from being sent to."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import timedelta
+from typing import Annotated
+
+import typer
+
+from api_adapter.rate_limit.shared import LimiterAwayError
+from worker.cli.fleet import cooldown_left, forget_cooldown, look, why_away
+from worker.cli.options import DryRun, Json, open_runtime
+from worker.cli.output import ExitCode, Output, cell
+from worker.cli.remote_records import SECOND, lane_words, pause_record, quarantine_record, remote_record, remote_row
+from worker.configuration.remotes import Remote
+from worker.core.durations import in_words
+from worker.runtime import Runtime
+from worker.store import remotes
+from worker.store.remotes import Held
+
+app = typer.Typer(help="Remotes: how each is doing; end what keeps one from being sent to.", no_args_is_help=True)
+
+COLUMNS = ("remote", "state", "since", "why", "probes", "nextProbe", "pauses", "waiting", "limits", "cooldown")
+Name = Annotated[str, typer.Argument(metavar="NAME", help="As `coachsync remotes list` has it.")]
+
+
+def register(root: typer.Typer) -> None:
+    root.add_typer(app, name="remotes")
+
+
+@app.command("list")
+def list_remotes(as_json: Json = False) -> None:
+    """List the remotes: ok, left alone or in quarantine, what waits for each, and how full its limits are.
+
+    Works while the broker is away; the limits are not known then.
+
+    Example: coachsync remotes list
+    """
+    output = Output(as_json)
+    with closing(open_runtime(output)) as runtime:
+        named = _named(runtime)
+        with runtime.database.read() as session:
+            standings = remotes.standings(session, named)
+        fleet = look(runtime, workers=False)
+    records = [remote_record(one, named.get(one.name), fleet.usages.get(one.name)) for one in standings]
+    if fleet.broker_error:
+        output.note(f"the broker cannot be reached, so no limit is known: {fleet.broker_error}")
+    if as_json:
+        output.json(records)
+    else:
+        output.table(COLUMNS, map(remote_row, records), empty="no remote is configured: set COACHSYNC_API_URL")
+
+
+@app.command()
+def release(name: Name, dry_run: DryRun = False, as_json: Json = False) -> None:
+    """End a remote's quarantine, its pauses and its cooldown, and make due what waits only for them.
+
+    For a wait that the remote has asked for by mistake. The limits hold all the same, and a write in doubt still waits
+    its time. Exit code 0 also where there was nothing to end; 1: the broker cannot be reached, and nothing was changed.
+
+    Example: coachsync remotes release default --dry-run
+    """
+    output = Output(as_json)
+    with closing(open_runtime(output)) as runtime:
+        remote = _checked(name, runtime, output)
+        cooldown = _end_cooldown(runtime, remote, output, dry_run=dry_run) if remote else timedelta(0)
+        if dry_run:
+            with runtime.database.read() as session:
+                found = remotes.held(session, name)
+        else:
+            with runtime.database.write() as session:
+                found = remotes.release(session, name)
+            runtime.dispatcher.nudge()
+    _tell(name, found, cooldown, output, dry_run=dry_run)
+
+
+def _named(runtime: Runtime) -> dict[str, Remote]:
+    return {remote.name: remote for remote in runtime.settings.all_remotes}
+
+
+def _checked(name: str, runtime: Runtime, output: Output) -> Remote | None:
+    """None for one that only the store knows: the settings have named it once."""
+    named = _named(runtime)
+    if name not in named:
+        with runtime.database.read() as session:
+            known = [one.name for one in remotes.standings(session, named)]
+        if name not in known:
+            output.fail(f"NAME: there is no remote {name[:60]!r}; known are: {', '.join(known) or 'none'}")
+    return named.get(name)
+
+
+def _end_cooldown(runtime: Runtime, remote: Remote, output: Output, *, dry_run: bool) -> timedelta:
+    """Before all else: who is let go while it lasts is sent away again."""
+    try:
+        return (cooldown_left if dry_run else forget_cooldown)(runtime, remote)
+    except LimiterAwayError as error:
+        output.fail(f"the broker cannot be reached: {why_away(error)}; nothing was changed", ExitCode.SOME_FAILED)
+
+
+def _tell(name: str, found: Held, cooldown: timedelta, output: Output, *, dry_run: bool) -> None:
+    if output.as_json:
+        output.json(
+            {
+                "remote": name,
+                "quarantine": found.quarantine and quarantine_record(found.quarantine),
+                "pauses": [pause_record(pause, found.now) for pause in found.pauses],
+                "cooldownSeconds": cooldown / SECOND,
+                "jobsMadeDue": found.jobs,
+                "dryRun": dry_run,
+            }
+        )
+        return
+    ended = [*_ended(found, cooldown)]
+    if not ended:
+        output.say(f"There is nothing to end for {name}: it is not in quarantine, and nobody leaves it alone.")
+        return
+    output.say(f"{'Would end' if dry_run else 'Ended'} for {name}:")
+    for one in ended:
+        output.say(f"  {one}")
+    if dry_run:
+        output.say("Nothing was changed.")
+
+
+def _ended(found: Held, cooldown: timedelta) -> Iterator[str]:
+    if aside := found.quarantine:
+        yield f"the quarantine since {cell(aside.since)} ({aside.reason})"
+    for pause in found.pauses:
+        yield f"the pause of {lane_words(pause.lane)}, {in_words(pause.until - found.now)} before its time"
+    if cooldown:
+        yield f"the limiter's cooldown, {in_words(cooldown)} before its time"
+    if found.jobs:
+        yield f"the wait of {found.jobs:,} {'job' if found.jobs == 1 else 'jobs'} for the time that it had named"

@@ -1,0 +1,86 @@
+"""How remotes are doing, what keeps one from being sent to, and how a person ends that all at once."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, exists, func, or_, select
+from sqlmodel import Session
+
+from schemas.jobs import JobState
+from worker.core.backoff import MOST
+from worker.store import dispatching, pauses, quarantine
+from worker.store.depths import lane_depths
+from worker.store.engine import database_now
+from worker.store.models import Pause, Quarantine
+from worker.store.selection import in_state
+from worker.store.tables import attempts, jobs
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """One remote at ``now``. ``waiting`` jobs are pending for it."""
+
+    name: str
+    now: datetime
+    quarantine: Quarantine | None
+    pauses: list[Pause]
+    waiting: int
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What keeps a remote from being sent to; ``jobs`` wait for a time that it has named, and for nothing else."""
+
+    now: datetime
+    quarantine: Quarantine | None
+    pauses: list[Pause]
+    jobs: int
+
+
+def standings(session: Session, named: Iterable[str]) -> list[Standing]:
+    """Of those that are named, and then of every other that has left something here."""
+    now = database_now(session)
+    aside = {one.remote: one for one in quarantine.list_all(session)}
+    paused = pauses.standing(session)
+    waiting = Counter[str]()
+    for depth in lane_depths(session, now):
+        waiting[depth.remote] += depth.due + depth.later
+    names = dict.fromkeys([*named, *sorted({*aside, *(one.remote for one in paused), *waiting})])
+    return [
+        Standing(name, now, aside.get(name), [one for one in paused if one.remote == name], waiting[name])
+        for name in names
+    ]
+
+
+def held(session: Session, remote: str) -> Held:
+    waiting = select(func.count()).select_from(jobs).where(in_state(JobState.PENDING), _told_to_wait(session, remote))
+    return Held(
+        now=database_now(session),
+        quarantine=quarantine.find(session, remote),
+        pauses=[pause for pause in pauses.standing(session) if pause.remote == remote],
+        jobs=session.execute(waiting).scalar_one(),
+    )
+
+
+def release(session: Session, remote: str) -> Held:
+    """End the quarantine and every pause, and make due what waits only for them; returns what that was."""
+    found = held(session, remote)
+    quarantine.release(session, remote)
+    pauses.end_all(session, remote)
+    return replace(found, jobs=dispatching.make_due(session, _told_to_wait(session, remote)))
+
+
+def _told_to_wait(session: Session, remote: str) -> ColumnElement[bool]:
+    """Throttled last, or unavailable and due later than any backoff of ours would have it.
+
+    A write in doubt waits for more than the remote's word, and goes on waiting.
+    """
+    now = database_now(session)
+    last: Any = and_(attempts.c.job_id == jobs.c.id, attempts.c.number == jobs.c.attempts)
+    named = or_(
+        attempts.c.outcome == "throttled", and_(attempts.c.outcome == "unavailable", jobs.c.due_at > now + MOST)
+    )
+    return and_(jobs.c.remote == remote, jobs.c.due_at > now, ~jobs.c.read_first, exists().where(last, named))
