@@ -9,6 +9,7 @@ from typing import Any
 
 FILE_NAME = "coachsync.toml"
 _HEADER = re.compile(r"\s*\[\s*([\w.-]+)\s*\]\s*(?:#.*)?")
+_ARRAY_HEADER = re.compile(r"\s*\[\[\s*([\w.-]+)\s*\]\]\s*(?:#.*)?")
 _KEY = re.compile(r"\s*([\w-]+)\s*=")
 
 
@@ -48,15 +49,34 @@ def read_settings_file(path: Path) -> SettingsFile:
 
 
 def find_lines(text: str) -> dict[str, int]:
-    """The line of each dotted key. A key that seems to stand twice (inside a multi-line string) is left out."""
+    """The line of each dotted key and of each table.
+
+    The tables of ``[[a.b]]`` are ``a.b[0]``, ``a.b[1]`` and so on. A key that seems to stand twice (inside a multi-line string) is left out.
+    """
     table = ""
     found: dict[str, int] = {}
     twice: set[str] = set()
+    counts: dict[str, int] = {}
     for number, line in enumerate(text.split("\n"), start=1):
-        if header := _HEADER.fullmatch(line):
-            table = f"{header[1]}."
+        if header := _ARRAY_HEADER.fullmatch(line):
+            counts[header[1]] = counts.get(header[1], -1) + 1
+        if header := header or _HEADER.fullmatch(line):
+            table = _numbered(header[1], counts)
+            name, table = table, f"{table}."
         elif key := _KEY.match(line):
             name = f"{table}{key[1]}"
-            twice |= {name} & found.keys()
-            found[name] = number
+        else:
+            continue
+        twice |= {name} & found.keys()
+        found[name] = number
     return {name: number for name, number in found.items() if name not in twice}
+
+
+def _numbered(header: str, counts: Mapping[str, int]) -> str:
+    """A table below an array of tables belongs to the array's newest one."""
+    parts = header.split(".")
+    for length in range(len(parts), 0, -1):
+        array = ".".join(parts[:length])
+        if array in counts:
+            return ".".join([f"{array}[{counts[array]}]", *parts[length:]])
+    return header

@@ -13,9 +13,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated
 
-from pydantic import Field, SkipValidation
+from pydantic import BaseModel, Field, SkipValidation
 
+from schemas.policy import Policy
 from worker.configuration.file import SettingsFile, find_settings_file, read_settings_file
+from worker.configuration.oversight import GuardOptions, ReconcileOptions, RosterOptions
+from worker.configuration.oversight_tables import TABLES as OVERSIGHT
+from worker.configuration.oversight_tables import resolve_oversight
 from worker.configuration.problems import SettingsError, validated
 from worker.configuration.remote_settings import check_access, resolve_credentials, resolve_tables, without_credentials
 from worker.configuration.remotes import DEFAULT_REMOTE, NoRemote, Remote, RemoteOptions
@@ -58,6 +62,10 @@ class Settings(RemoteOptions):
     retention_days: Annotated[int, whole(1, 3650)] = 30
     allow_http: bool = False
     remotes: tuple[Remote, ...] = ()
+    roster: RosterOptions = RosterOptions()
+    guard: GuardOptions = GuardOptions()
+    reconcile: ReconcileOptions = ReconcileOptions()
+    policy: Policy = Policy()
     provenance: SkipValidation[Mapping[str, Origin]] = Field(default=MappingProxyType({}), repr=False, exclude=True)
 
     @property
@@ -105,12 +113,14 @@ def load_settings(environ: Mapping[str, str], *, cwd: Path, terminal: bool = Fal
 class _Collected:
     top: Layer
     tables: Mapping[str, Layer]
+    oversight: Mapping[str, BaseModel]
 
 
-_DERIVED = {"credentials", "embedded_broker", "remotes", "provenance"}
+_DERIVED = {"credentials", "embedded_broker", "remotes", "provenance", *OVERSIGHT}
 NAMES = Names(
     plain=frozenset(Settings.model_fields) - _DERIVED,
     remote=frozenset(RemoteOptions.model_fields) - _DERIVED,
+    tables=frozenset(OVERSIGHT),
 )
 
 
@@ -126,7 +136,8 @@ def _collect(environ: Mapping[str, str], cwd: Path, problems: list[str]) -> _Col
         absolute_paths(in_file, folder, user_home),
         absolute_paths(variables, cwd, user_home),
     )
-    return _Collected(top, {name: absolute_paths(table, folder, user_home) for name, table in tables.items()})
+    remotes = {name: absolute_paths(table, folder, user_home) for name, table in tables.items()}
+    return _Collected(top, remotes, resolve_oversight(file, problems))
 
 
 def _default_home(environ: Mapping[str, str]) -> Path | None:
@@ -163,6 +174,7 @@ def _resolve(given: _Collected, environ: Mapping[str, str], *, terminal: bool, p
         "credentials": resolve_credentials(top, environ, problems),
         "embedded_broker": "broker_url" not in given.top,
         "provenance": _provenance(top, given.tables),
+        **given.oversight,
     }
     settings = validated(Settings, plain, derived, problems)
     allow_http = settings is None or settings.allow_http

@@ -70,6 +70,7 @@ class Names:
 
     plain: frozenset[str]
     remote: frozenset[str]
+    tables: frozenset[str] = frozenset()
 
     @property
     def in_environment(self) -> frozenset[str]:
@@ -77,7 +78,7 @@ class Names:
 
     @property
     def in_file(self) -> frozenset[str]:
-        return self.plain | _CREDENTIALS_IN_FILE | {"remotes"}
+        return self.plain | _CREDENTIALS_IN_FILE | {"remotes", *self.tables}
 
     @property
     def in_table(self) -> frozenset[str]:
@@ -120,7 +121,8 @@ def from_variables(environ: Mapping[str, str], named: frozenset[str], names: Nam
 def from_file(file: SettingsFile, names: Names, problems: list[str]) -> tuple[Layer, dict[str, Layer]]:
     """The top level, and each ``[remotes.NAME]`` table."""
     top = _from_table(file, "", file.content, names.in_file, problems)
-    top.pop("remotes", None)
+    for name in ("remotes", *names.tables):
+        top.pop(name, None)
     tables = file.content.get("remotes", {})
     if not isinstance(tables, Mapping) or not all(isinstance(table, Mapping) for table in tables.values()):
         problems.append(f"{file.path.name}: remotes holds tables; write [remotes.NAME] above the settings of each")

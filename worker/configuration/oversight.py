@@ -1,0 +1,79 @@
+"""What coachsync.toml says of the roster, the guard and the reconciliation. The policy has a schema of its own."""
+
+from datetime import timedelta
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+
+from schemas.names import ProfileName, UsecaseName
+from schemas.policy import DriftMode
+from worker.configuration.values import duration, whole
+
+_SECOND, _MINUTE, _HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
+_NOW = timedelta(0)
+_YEAR = timedelta(days=365)
+
+
+def _check_share(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
+        raise ValueError("is no share; give a number above 0 and up to 1, like 0.2")
+    return float(value)
+
+
+Share = Annotated[float, BeforeValidator(_check_share)]
+Cadence = Annotated[timedelta, duration(_MINUTE, _YEAR)]
+SourceName = Annotated[str, StringConstraints(pattern=r"^[^\s\x00-\x1f\x7f]{1,500}$")]
+ColumnName = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class RosterColumns(_Table):
+    """The column of a roster file that holds each field of an agent; a field without one has its own name."""
+
+    agent: ColumnName | None = None
+    profile: ColumnName | None = None
+    groups: ColumnName | None = None
+    usecases: ColumnName | None = None
+    coaching_plan_name: ColumnName | None = Field(default=None, alias="coachingPlanName")
+    joined_at: ColumnName | None = Field(default=None, alias="joinedAt")
+
+
+class RosterOptions(_Table):
+    """``quiet``: how long a storm of events must rest before one job is made of it, at most ``longest`` after it began.
+
+    ``stream`` is a key of the broker's server where events are read from, if one is given.
+    """
+
+    columns: RosterColumns = RosterColumns()
+    profile: ProfileName | None = None
+    source: SourceName = "roster"
+    quiet: Annotated[timedelta, duration(_NOW, _HOUR)] = 2 * _SECOND
+    longest: Annotated[timedelta, duration(_NOW, _HOUR)] = 15 * _SECOND
+    stream: SourceName | None = None
+
+
+class GuardOptions(_Table):
+    """Changes above ``share`` of what there is, and above ``floor``, within ``window`` need a person's approval."""
+
+    share: Share = 0.2
+    floor: Annotated[int, whole(0, 1_000_000)] = 10
+    window: Annotated[timedelta, duration(_MINUTE, _YEAR)] = 24 * _HOUR
+    approval_lasts: Annotated[timedelta, duration(_MINUTE, _YEAR)] = 24 * _HOUR
+
+
+class ReconcileOptions(_Table):
+    """Each profile and quota is looked at ``every`` so often, up to ``at_most`` apart while nothing changes.
+
+    Looking takes ``share`` of the rate limit. ``usecases`` have their own pace. The modes say what is done about what
+    others have changed.
+    """
+
+    every: Cadence = _HOUR
+    at_most: Cadence = 24 * _HOUR
+    share: Share = 0.05
+    target: DriftMode = DriftMode.OBSERVE
+    qa_score: DriftMode = DriftMode.OBSERVE
+    usecases: dict[UsecaseName, Cadence] = Field(default_factory=dict)
