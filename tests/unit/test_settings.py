@@ -74,7 +74,15 @@ def test_an_origin_names_the_variable_or_the_line(tmp_path: Path) -> None:
 
 
 def test_a_line_that_is_in_doubt_is_not_claimed() -> None:
-    assert find_lines('note = """\nmax_in_flight = 9\n"""\nmax_in_flight = 3\n[a]\nb = 1\n') == {"note": 1, "a.b": 6}
+    text = 'note = """\nmax_in_flight = 9\n"""\nmax_in_flight = 3\n[a]\nb = 1\n'
+    assert find_lines(text) == {"note": 1, "a": 5, "a.b": 6}
+
+
+def test_a_line_in_a_list_of_tables_is_known_by_its_place() -> None:
+    text = "[[a.b]]\nc = 1\n[[a.b]]  # the second\nc = 2\n[a.b.d]\ne = 3\n[f]\ng = 4\n"
+    assert find_lines(text) == {
+        "a.b[0]": 1, "a.b[0].c": 2, "a.b[1]": 3, "a.b[1].c": 4, "a.b[1].d": 5, "a.b[1].d.e": 6, "f": 7, "f.g": 8,
+    }  # fmt: skip
 
 
 def test_the_file_is_sought_by_config_then_working_directory_then_home(tmp_path: Path) -> None:

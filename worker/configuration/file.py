@@ -51,7 +51,8 @@ def read_settings_file(path: Path) -> SettingsFile:
 def find_lines(text: str) -> dict[str, int]:
     """The line of each dotted key and of each table.
 
-    The tables of ``[[a.b]]`` are ``a.b[0]``, ``a.b[1]`` and so on. A key that seems to stand twice (inside a multi-line string) is left out.
+    The tables of ``[[a.b]]`` are ``a.b[0]``, ``a.b[1]`` and so on. What seems to stand twice (inside a multi-line
+    string) is left out.
     """
     table = ""
     found: dict[str, int] = {}

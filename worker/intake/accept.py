@@ -8,10 +8,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain, islice
-from threading import Event
 from typing import TypeVar
 
-from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlmodel import Session
 
 from schemas.ids import MAX_ROWS, job_id
@@ -19,14 +17,14 @@ from schemas.jobs import Wish
 from schemas.names import customer_of
 from worker.configuration.remotes import NoRemote, Remote
 from worker.core.acceptance import Acceptance, Fate, Offer
+from worker.intake.patience import patiently
 from worker.store import batches, replays
 from worker.store.acceptance import Page, Rejected, accept_page
 from worker.store.batches import NewBatch
-from worker.store.engine import Database, is_passing
+from worker.store.engine import Database
 from worker.store.models import Batch
 
 PAGE = 1_000
-PAUSES = (0.0, 0.1, 0.4, 1.6, 3.2)  # seconds before the next try: a server that starts again answers within these
 T = TypeVar("T")
 
 
@@ -99,32 +97,17 @@ def accept(  # noqa: PLR0913 - the one way in takes all that a door may say
     """
     pages = _pages(rows)
     first = next(pages, [])  # a source that cannot be read at all refuses here, before anything is written
-    batch, found = _patiently(lambda: _open(database, new))
+    batch, found = patiently(lambda: _open(database, new))
     door = _Door(database, batch, remote_for, forced=forced, found=found)
     for page in chain([first], pages) if first else ():
         on_page(door.take(page))
-    return _patiently(door.close)
+    return patiently(door.close)
 
 
 def _open(database: Database, new: NewBatch) -> tuple[Batch, bool]:
     with database.write() as session:
         found = batches.find(session, new.key)
         return found or batches.open_batch(session, new), found is not None
-
-
-def _patiently(transaction: Callable[[], T]) -> T:
-    """Try again where that may help: a passing error, or a row that is there.
-
-    Then another process offers the same key, or our commit arrived and its answer did not: the next try finds it.
-    """
-    for pause in PAUSES:
-        try:
-            return transaction()
-        except DBAPIError as error:
-            if not isinstance(error, IntegrityError) and not is_passing(error):
-                raise
-        Event().wait(pause)
-    return transaction()
 
 
 @dataclass(slots=True)
@@ -139,7 +122,7 @@ class _Door:
     new: int = 0
 
     def take(self, page: list[Offered | Unreadable]) -> list[RowFate]:
-        fates, new = _patiently(lambda: self._take_once(page))
+        fates, new = patiently(lambda: self._take_once(page))
         self.rows += len(page)
         self.new += new
         self.fates += Counter(fate.fate for fate in fates)

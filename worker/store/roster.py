@@ -1,0 +1,168 @@
+"""The agents and the events of the roster: read, lock, keep."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import bindparam, func, insert, select, tuple_, update
+from sqlmodel import Session, col
+
+from schemas.roster import RosterAgent
+from worker.core.roster import Facts, agent_of, facts_from_json, facts_to_json, newest, record_of
+from worker.store.roster_models import AgentRow, RosterEventRow
+from worker.store.tables import agents, roster_events, set_aside
+from worker.store.upsert import insert_or_replace
+
+WAITING, PLANNED, HELD, REJECTED = "waiting", "planned", "held", "rejected"
+IN_AT_ONCE = 400
+AgentKey = tuple[str, str]  # profile, agent
+EventKey = tuple[str, str]  # source, id
+_BULK: Any = {"synchronize_session": False}
+
+
+@dataclass(frozen=True, slots=True)
+class PastChange:
+    """What an event did to an agent who was there before."""
+
+    at: datetime
+    agent: str
+    before: RosterAgent
+    after: RosterAgent | None
+
+
+def known_events(session: Session, keys: Collection[EventKey]) -> set[EventKey]:
+    """Those that were told before."""
+    pair = tuple_(roster_events.c.source, roster_events.c.event_id)
+    found: set[EventKey] = set()
+    for some in _slices(sorted(keys)):
+        query = select(roster_events.c.source, roster_events.c.event_id).where(pair.in_(some))
+        found |= {(row.source, row.event_id) for row in session.execute(query)}
+    return found
+
+
+def lock_agents(session: Session, keys: Collection[AgentKey]) -> dict[AgentKey, Facts]:
+    """The facts of those that are known, locked in one order."""
+    pair = tuple_(agents.c.profile, agents.c.agent)
+    found: dict[AgentKey, Facts] = {}
+    for some in _slices(sorted(keys)):
+        query = select(agents.c.profile, agents.c.agent, agents.c.facts).where(pair.in_(some))
+        ordered = query.order_by(agents.c.profile, agents.c.agent).with_for_update()
+        found |= {(row.profile, row.agent): facts_from_json(row.facts) for row in session.execute(ordered)}
+    return found
+
+
+def agents_of(session: Session, profile: str) -> list[AgentKey]:
+    return [
+        (profile, agent)
+        for agent in session.execute(select(agents.c.agent).where(agents.c.profile == profile)).scalars()
+    ]
+
+
+def facts_of(session: Session, profile: str) -> dict[str, Facts]:
+    """Everybody who was ever known in a profile."""
+    query = select(agents.c.agent, agents.c.facts).where(agents.c.profile == profile)
+    return {row.agent: facts_from_json(row.facts) for row in session.execute(query)}
+
+
+def keep_agents(session: Session, facts: Mapping[AgentKey, Facts]) -> None:
+    """Write what is known now; what the planner has noted of them stays."""
+    rows = [
+        {
+            "profile": profile,
+            "agent": agent,
+            "facts": facts_to_json(known),
+            "record": record_of(profile, agent, known).model_dump_json(by_alias=True),
+            "active": agent_of(profile, agent, known) is not None,
+            "changed_at": newest(known),
+        }
+        for (profile, agent), known in sorted(facts.items())
+    ]
+    insert_or_replace(session, agents, rows)
+
+
+def insert_events(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
+    if rows:
+        session.execute(insert(roster_events), list(rows))
+
+
+def update_events(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
+    """``rows`` have ``event`` (the number) and the columns that held ones get when they are let in."""
+    if not rows:
+        return
+    names = [name for name in rows[0] if name != "number"]
+    statement = update(roster_events).where(roster_events.c.seq == bindparam("number"))
+    session.connection().execute(statement.values({name: bindparam(f"new_{name}") for name in names}), [
+        {"number": row["number"]} | {f"new_{name}": row[name] for name in names} for row in rows
+    ])  # fmt: skip
+
+
+def held_events(session: Session, approval_id: int) -> list[RosterEventRow]:
+    query = select(RosterEventRow).where(
+        col(RosterEventRow.approval_id) == approval_id, col(RosterEventRow.state) == HELD
+    )
+    return list(session.execute(query.order_by(col(RosterEventRow.seq)).with_for_update()).scalars())
+
+
+def reject_held(session: Session, approval_id: int) -> int:
+    """A person has said no: these events change nothing. Returns their number."""
+    statement = (
+        update(roster_events)
+        .where(roster_events.c.approval_id == approval_id, roster_events.c.state == HELD)
+        .values(state=REJECTED)
+        .returning(roster_events.c.seq)
+    )
+    return len(session.execute(statement, execution_options=_BULK).all())
+
+
+def size_of(session: Session, profile: str) -> int:
+    """How many agents are there."""
+    query = select(func.count()).select_from(agents).where(agents.c.profile == profile, agents.c.active)
+    return int(session.execute(query).scalar_one())
+
+
+def group_sizes(session: Session, profile: str) -> dict[str, int]:
+    """How many agents are in each group."""
+    sizes: dict[str, int] = {}
+    for record in session.execute(
+        select(agents.c.record).where(agents.c.profile == profile, agents.c.active)
+    ).scalars():
+        for group in RosterAgent.model_validate_json(record).groups:
+            sizes[group] = sizes.get(group, 0) + 1
+    return sizes
+
+
+def guarded_changes(session: Session, profile: str, since: datetime, until: datetime) -> list[PastChange]:
+    """What nobody had to approve, and counts with what comes now."""
+    columns = roster_events.c
+    query = (
+        select(columns.time, columns.agent, columns.before, columns.after)
+        .where(columns.profile == profile, columns.time >= since, columns.time <= until)
+        .where(columns.guarded, columns.before.is_not(None))
+    )
+    return [
+        PastChange(row.time, row.agent, RosterAgent.model_validate_json(row.before), _agent(row.after))
+        for row in session.execute(query)
+    ]
+
+
+def put_aside(session: Session, door: str, entries: Iterable[tuple[str, str, str]], at: datetime) -> None:
+    """Keep entries that are no events: (entry, content, reason)."""
+    rows = [
+        {"door": door, "entry": entry, "content": content, "reason": reason, "at": at}
+        for entry, content, reason in entries
+    ]
+    if rows:
+        session.execute(insert(set_aside), rows)
+
+
+def find_agent(session: Session, profile: str, agent: str) -> AgentRow | None:
+    return session.get(AgentRow, (profile, agent))
+
+
+def _agent(record: str | None) -> RosterAgent | None:
+    return RosterAgent.model_validate_json(record) if record else None
+
+
+def _slices(keys: Sequence[tuple[str, str]]) -> Iterable[Sequence[tuple[str, str]]]:
+    return (keys[start : start + IN_AT_ONCE] for start in range(0, len(keys), IN_AT_ONCE))
