@@ -57,6 +57,17 @@ class Earlier:
 
 
 @dataclass(frozen=True, slots=True)
+class Quiet:
+    """A storm of wishes for one resource becomes one job: when it has rested, at most ``longest`` after it began."""
+
+    rest: timedelta
+    longest: timedelta
+
+    def due_at(self, now: datetime, since: datetime) -> datetime:
+        return min(now + self.rest, since + self.longest)
+
+
+@dataclass(frozen=True, slots=True)
 class Standing:
     """How one resource stands before an offer: newest version, the pending job, whether one is running.
 
@@ -70,6 +81,7 @@ class Standing:
     running: bool = False
     known: KnownIdentity | None = None
     not_before: datetime | None = None
+    debounced_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +91,7 @@ class Accepted:
     version: int
     by: int | None = None
     not_before: datetime | None = None
+    debounced_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +112,14 @@ class Acceptance:
     standings: dict[str, Standing] = field(default_factory=dict)
 
 
-def plan_acceptance(
+def plan_acceptance(  # noqa: PLR0913 - what is known at the door, and how it is taken
     offers: Iterable[Offer],
     standings: Mapping[str, Standing],
     earlier: Mapping[str, Earlier],
     now: datetime,
     *,
     forced: bool = False,
+    quiet: Quiet | None = None,
 ) -> Acceptance:
     """Decide offers in their order; a later one of the same page meets the standing that an earlier one left."""
     plan = Acceptance(standings=dict(standings))
@@ -118,7 +132,7 @@ def plan_acceptance(
         elif refusal := _refuse(offer, plan.standings.get(offer.wish.resource, Standing()), first, now):
             plan.refused.append(refusal)
         else:
-            _accept(plan, offer, now, forced=forced)
+            _accept(plan, offer, now, forced=forced, quiet=quiet)
             if key:
                 keys[key] = Earlier(offer.id, offer.wish_text)
     _settle_superseded_within(plan)
@@ -136,7 +150,7 @@ def microseconds(instant: datetime) -> int:
     return (instant - _EPOCH) // timedelta(microseconds=1)
 
 
-def _accept(plan: Acceptance, offer: Offer, now: datetime, *, forced: bool) -> None:
+def _accept(plan: Acceptance, offer: Offer, now: datetime, *, forced: bool, quiet: Quiet | None) -> None:
     name, as_of = offer.wish.resource, offer.wish.as_of
     standing = plan.standings.get(name, Standing())
     version = microseconds(as_of) if as_of else max(microseconds(now), standing.version + 1)
@@ -147,9 +161,16 @@ def _accept(plan: Acceptance, offer: Offer, now: datetime, *, forced: bool) -> N
         plan.superseded[standing.pending_job_id] = offer.id
     unchanged = not forced and not standing.running and is_unchanged(offer.wish, standing.known)
     fate = Fate.UNCHANGED if unchanged else Fate.QUEUED
-    plan.accepted.append(Accepted(offer, fate, version, not_before=standing.not_before))
+    pending = standing.pending_job_id is not None
+    since = ((standing.debounced_since if pending else None) or now) if quiet else None
+    due = max(filter(None, [standing.not_before, quiet.due_at(now, since) if quiet and since else None]), default=None)
+    plan.accepted.append(Accepted(offer, fate, version, not_before=due, debounced_since=since))
     plan.standings[name] = replace(
-        standing, version=version, newest_job_id=offer.id, pending_job_id=None if unchanged else offer.id
+        standing,
+        version=version,
+        newest_job_id=offer.id,
+        pending_job_id=None if unchanged else offer.id,
+        debounced_since=since,
     )
 
 

@@ -69,7 +69,7 @@ class Submission:
 
 @dataclass(frozen=True, slots=True)
 class EventReceipt:
-    """Committed. ``accepted`` events were new; ``outcomes`` counts what they came to, ``changes`` who joined or left."""
+    """Committed. ``accepted`` events were new; ``outcomes`` counts what they came to, ``changes`` who came and went."""
 
     accepted: int
     duplicates: int

@@ -19,6 +19,7 @@ from worker.core.acceptance import (
     Fate,
     KnownIdentity,
     Offer,
+    Quiet,
     Standing,
     plan_acceptance,
 )
@@ -50,6 +51,7 @@ class Page:
     offers: Sequence[Offer]
     rejected: Sequence[Rejected] = ()
     forced: bool = False
+    quiet: Quiet | None = None
 
 
 def accept_page(session: Session, page: Page, remote_of: Callable[[str], str]) -> Acceptance:
@@ -57,7 +59,8 @@ def accept_page(session: Session, page: Page, remote_of: Callable[[str], str]) -
     now = database_now(session)
     names = sorted({offer.wish.resource for offer in page.offers})
     standings = _standings(session, names)
-    plan = plan_acceptance(page.offers, standings, _earlier(session, page.offers), now, forced=page.forced)
+    earlier = _earlier(session, page.offers)
+    plan = plan_acceptance(page.offers, standings, earlier, now, forced=page.forced, quiet=page.quiet)
     _supersede(session, plan.superseded, now)
     _insert_jobs(session, page, plan, now, remote_of)
     _insert_rejections(session, page, plan)
@@ -107,6 +110,7 @@ def _standings(session: Session, names: list[str]) -> dict[str, Standing]:
             running=JobState.RUNNING in active[name],
             known=known.get(name),
             not_before=pending.due_at if pending and pending.read_first else None,
+            debounced_since=pending.debounced_since if pending else None,
         )
         for name, (version, newest) in versions.items()
     }
@@ -120,7 +124,7 @@ def _lock_active(session: Session, names: list[str]) -> dict[str, dict[str, Any]
     active: dict[str, dict[str, Any]] = defaultdict(dict)
     for some in _slices(names):
         rows = session.execute(
-            select(jobs.c.resource, jobs.c.state, jobs.c.id, jobs.c.due_at, jobs.c.read_first)
+            select(jobs.c.resource, jobs.c.state, jobs.c.id, jobs.c.due_at, jobs.c.read_first, jobs.c.debounced_since)
             .where(jobs.c.resource.in_(some), jobs.c.state.in_((JobState.PENDING, JobState.RUNNING)))
             .order_by(jobs.c.id)
             .with_for_update()
@@ -188,6 +192,7 @@ def _job_row(page: Page, accepted: Accepted, now: datetime, remote_of: Callable[
         "due_at": max(now, accepted.not_before or now),
         "result": None if fate is Fate.QUEUED else fate,
         "superseded_by": accepted.by,
+        "debounced_since": accepted.debounced_since,
         "created_at": now,
         "finished_at": None if fate is Fate.QUEUED else now,
     }

@@ -97,12 +97,15 @@ class PolicyRow(SQLModel, table=True):
 class Want(SQLModel, table=True):
     """What the policy wants of one target, by what the target is for (``identity``, as in ``schemas.names``).
 
-    ``asked``: the present value has become a wish, job ``job_id``. ``obstacle``: why it has not, in words.
+    ``as_of``: since when it is wanted, by what is known of the roster; ``wanted_at``: since when we know. ``asked``: it
+    has become a wish, job ``job_id``. ``obstacle``: why it has not, in words.
     """
 
     __tablename__ = "wants"
     __table_args__ = (
-        index_where("wants_unasked", "identity", where="NOT asked"),
+        index_where("wants_unasked", "identity", where="NOT asked AND obstacle IS NULL"),
+        index_where("wants_hindered", "profile", where="NOT asked AND obstacle IS NOT NULL"),
+        Index("wants_job", "job_id"),
         Index("wants_agent", "profile", "agent"),
     )
 
@@ -115,6 +118,7 @@ class Want(SQLModel, table=True):
     coaching_plan_name: str
     target: float = Field(sa_type=Float)
     as_of: datetime = instant(nullable=False)
+    wanted_at: datetime = instant(nullable=False)
     rule: str
     creates: bool
     drift: str | None = None

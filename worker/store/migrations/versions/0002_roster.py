@@ -185,6 +185,7 @@ def upgrade() -> None:
         sa.Column("coaching_plan_name", sa.String(), nullable=False),
         sa.Column("target", sa.Float(), nullable=False),
         sa.Column("as_of", INSTANT, nullable=False),
+        sa.Column("wanted_at", INSTANT, nullable=False),
         sa.Column("rule", sa.String(), nullable=False),
         sa.Column("creates", sa.Boolean(), nullable=False),
         sa.Column("drift", sa.String(), nullable=True),
@@ -195,7 +196,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("identity"),
     )
     op.create_index("wants_agent", "wants", ["profile", "agent"], unique=False)
-    _index_where("wants_unasked", "wants", ["identity"], where="NOT asked", unique=False)
+    _index_where("wants_hindered", "wants", ["profile"], where="NOT asked AND obstacle IS NOT NULL", unique=False)
+    op.create_index("wants_job", "wants", ["job_id"], unique=False)
+    _index_where("wants_unasked", "wants", ["identity"], where="NOT asked AND obstacle IS NULL", unique=False)
 
 
 def downgrade() -> None:
