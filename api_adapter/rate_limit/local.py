@@ -14,7 +14,7 @@ from functools import partial
 from api_adapter.rate_limit import policy as rules
 from api_adapter.rate_limit.pace import Pace
 from api_adapter.rate_limit.permits import Grant, Permit, Settled, Usage, Why, WindowUsage
-from api_adapter.rate_limit.policy import History, Policy, RateLimit, Seed
+from api_adapter.rate_limit.policy import History, Policy, RateLimit, Seed, whole_ms
 from api_adapter.rate_limit.window import SlidingWindow, empty_window
 from schemas.lanes import Lane
 
@@ -58,7 +58,7 @@ class LocalLimiter:
         self._remote = remote
         self._clock = clock
         self._seed = seed
-        self._permit_lifetime_ms = permit_lifetime // _MS
+        self._permit_lifetime_ms = whole_ms(permit_lifetime)
         self._memory: _Memory | None = None
 
     async def exchange(self, lane: Lane, want: int, settled: Sequence[Settled] = ()) -> Grant:
@@ -116,7 +116,7 @@ class LocalLimiter:
         if self._memory is None:
             pace = Pace(tokens_at=now, factor_at=now, strain_at=now)
             self._memory = _Memory(epoch=now, pace=pace, cold_until=now)
-            self._cool_down(self._memory, now, now + rules.cooldown_for(history.cooldown) // _MS)
+            self._cool_down(self._memory, now, now + whole_ms(rules.cooldown_for(history.cooldown)))
         for limit in self.policy.limits:
             if limit.window not in self._memory.windows:
                 self._warm_window(self._memory, now, limit, history.sent)
@@ -130,7 +130,7 @@ class LocalLimiter:
         known = sent if limit.window_ms > rules.SHORT_WINDOW_MS else {}
         count = known.get(limit.window, limit.limit)
         window = empty_window(limit.window_ms, now)
-        window.count(now + rules.USE_WITHIN // _MS, count)
+        window.count(now + whole_ms(rules.USE_WITHIN), count)
         memory.windows[limit.window] = window
         if count >= limit.limit:
             memory.cold_until = max(memory.cold_until, window.settled_leave_at(count, now))
@@ -154,7 +154,7 @@ class LocalLimiter:
             ended = now if one.ended is None else min(now, math.ceil(round(one.ended * 1000, 3)))
             known = self._settle_one(memory, now, one, ended)
             if one.throttled:
-                self._cool_down(memory, now, ended + rules.cooldown_for(one.retry_after) // _MS)
+                self._cool_down(memory, now, ended + whole_ms(rules.cooldown_for(one.retry_after)))
                 known_throttles += [one] if known else []
         if known_throttles:
             memory.pace.throttled += len(known_throttles)

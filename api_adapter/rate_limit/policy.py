@@ -117,6 +117,11 @@ class Policy:
         return math.floor(allowed * self.interactive_reserve) if window_ms >= RESERVED_FROM_MS else 0
 
 
+def whole_ms(duration: timedelta) -> int:
+    """Rounded up: a wait is never cut short."""
+    return math.ceil(duration / timedelta(milliseconds=1))
+
+
 def slot_ms(window_ms: int) -> int:
     return max(1, math.ceil(window_ms / SLOTS))
 

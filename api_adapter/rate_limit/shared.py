@@ -19,7 +19,7 @@ from redis.asyncio import Redis
 
 from api_adapter.rate_limit import policy as rules
 from api_adapter.rate_limit.permits import Grant, Permit, Settled, Usage, Why, WindowUsage
-from api_adapter.rate_limit.policy import History, Policy, Seed
+from api_adapter.rate_limit.policy import History, Policy, Seed, whole_ms
 from schemas.lanes import Lane
 
 AWAY_RETRY = timedelta(milliseconds=750)
@@ -56,7 +56,7 @@ _RULES = {
     "strain_share": rules.STRAIN_SHARE,
     "strain_count": rules.STRAIN_COUNT,
     "forget_after": rules.FORGET_WINDOW_AFTER_MS,
-    "use_within": rules.USE_WITHIN // timedelta(milliseconds=1),
+    "use_within": whole_ms(rules.USE_WITHIN),
     "short_window": rules.SHORT_WINDOW_MS,
     "clock_step": 1000,  # a server's clock that steps back by more than this makes what it remembers worthless
     "state_ttl": 7 * 24 * 3600 * 1000,  # small; must outlive idleness, or each quiet hour would end in a cold start
@@ -162,13 +162,13 @@ class SharedLimiter:
         asked_at = self._clock()
         request = _request(self.policy, lane, want) | {
             "settled": [_told(one, asked_at) for one in telling],
-            "lifetime": _ms(self._permit_lifetime),
+            "lifetime": whole_ms(self._permit_lifetime),
         }
         if self._asker:
             request["asker"] = self._asker
         if history is not None:
-            request["seed"] = {str(_ms(window)): count for window, count in history.sent.items()}
-            request["cooldown"] = _ms(rules.cooldown_for(history.cooldown))
+            request["seed"] = {str(whole_ms(window)): count for window, count in history.sent.items()}
+            request["cooldown"] = whole_ms(rules.cooldown_for(history.cooldown))
         reply = await _answer(self._acquire(keys=self._keys, args=[json.dumps(request)]))
         return json.loads(reply), asked_at
 
@@ -208,9 +208,8 @@ def _told(one: _Ended, now: float) -> dict[str, Any]:
         "age": max(0, math.floor(round((now - one.at) * 1000, 3))),
     }
     if one.settled.throttled:
-        told |= {"wait": _ms(rules.cooldown_for(one.settled.retry_after)), "unhinted": one.settled.retry_after is None}
+        told |= {
+            "wait": whole_ms(rules.cooldown_for(one.settled.retry_after)),
+            "unhinted": one.settled.retry_after is None,
+        }
     return told
-
-
-def _ms(duration: timedelta) -> int:
-    return math.ceil(duration / timedelta(milliseconds=1))

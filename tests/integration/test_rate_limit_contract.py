@@ -315,6 +315,28 @@ def test_the_wait_counts_from_the_answer_however_late_it_is_handed_in(bench: Ben
     assert bench.usage(limiter).cooldown.total_seconds() == pytest.approx(10, abs=0.002)
 
 
+@pytest.mark.parametrize(
+    ("microseconds", "later", "left"), [(1, 0, 1), (1_000, 0, 1), (1_001, 0, 2), (2_500, 300, 3), (2_500, 900, 3)]
+)
+def test_a_part_of_a_millisecond_lengthens_a_wait_and_never_shortens_it(
+    bench: Bench, microseconds: int, later: int, left: int
+) -> None:
+    """Such waits come from ``Retry-After`` with a date. ``later``: the answer came so many microseconds before now."""
+    limiter = warm(bench, policy((100, SECOND)))
+    (permit,) = bench.ask(limiter, 1).permits
+    wait, ended = timedelta(microseconds=microseconds), bench.clock() - later / 1_000_000
+    bench.settle(limiter, Settled(permit, throttled=True, retry_after=wait, ended=ended))
+    assert bench.ask(limiter, 1).retry_in == timedelta(milliseconds=left)
+
+
+def test_a_part_of_a_millisecond_of_what_is_left_of_a_wait_is_kept_too(bench: Bench) -> None:
+    async def seed() -> History:
+        return History({SECOND: 0}, cooldown=timedelta(seconds=30, microseconds=1))
+
+    limiter = bench.limiter(policy((100, SECOND)), seed=seed)
+    assert bench.ask(limiter, 1).retry_in == timedelta(seconds=30, milliseconds=1)
+
+
 def test_isolated_throttling_only_cools_down(bench: Bench) -> None:
     limiter = warm(bench, policy((100, SECOND)))
     (permit,) = bench.ask(limiter, 1).permits
