@@ -5,6 +5,7 @@
     receipt = enqueue_target_updates([{"name": "customers/…/targets/t-1", "target": 82.5, …}], key="nightly-2026-01-31")
 
 When a call returns, everything accepted is committed. What was refused is in the receipt, row by row, with its reason.
+A server may import this, call it, and fork afterwards: at a moment when no thread of it is in a call.
 """
 
 import os
@@ -70,7 +71,8 @@ def _disconnect() -> None:
 
 
 # A server that preloads us forks afterwards. A connection open across the fork mixes up PostgreSQL's answers, and makes
-# SQLite lose commits: the child believes in locks that only its parent held. So none is open, and each connects anew.
+# SQLite lose commits: the child believes in locks that only its parent held. So those at rest are closed, and each side
+# connects anew. One that another thread is using at that moment stays open in both.
 os.register_at_fork(before=_disconnect, after_in_child=_runtime.cache_clear)
 
 
