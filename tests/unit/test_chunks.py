@@ -19,6 +19,11 @@ def test_a_chunk_is_what_may_be_sent_in_its_time_and_a_window_some_chunks(rate: 
     assert window(rate) >= 2 * chunk_size(rate)
 
 
+def test_what_a_remote_may_have_out_is_ten_messages_at_most_whatever_its_rate() -> None:
+    rates = [0.01, *range(1, 1_000), 10_000]
+    assert max(len(portions(range(window(rate)), chunk_size(rate))) for rate in rates) == 10
+
+
 @pytest.mark.parametrize(("count", "sizes"), [(0, []), (1, [1]), (10, [10]), (11, [10, 1]), (25, [10, 10, 5])])
 def test_portions_keep_all_ids_in_their_order(count: int, sizes: list[int]) -> None:
     ids = list(range(count))

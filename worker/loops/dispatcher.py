@@ -21,7 +21,9 @@ from worker.store.pauses import is_paused
 
 CANARY = "coachsync:broker-canary"
 LANES = (Lane.INTERACTIVE, Lane.BULK)
-LONGEST_QUEUE = 1_000  # messages that nobody takes: no more are brought, or they would pile up for as long
+# Messages that nobody takes: no more are brought, or they would pile up for as long. To look once a round is enough: a
+# remote has a window of jobs out at most, some ten messages, and one each for those that travel alone.
+LONGEST_QUEUE = 1_000
 BROKER_AWAY = (RedisError, OperationalError)
 
 
