@@ -44,7 +44,8 @@ def list_targets(profile: str, page_token: str, page_size: int) -> ApiRequest:
 
 
 def create_target(profile: str, write: TargetWrite) -> ApiRequest:
-    body = write.model_dump(mode="json", by_alias=True, exclude_none=True)
+    unnamed = set() if write.name else {"name"}
+    body = write.model_dump(mode="json", by_alias=True, exclude_none=True, exclude=unnamed)
     return ApiRequest(Operation.CREATE_TARGET, "POST", _path(PROFILE, profile) + "/targets", _json(body))
 
 

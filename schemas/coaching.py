@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, StringConstraints, ValidationInfo, field_v
 
 from schemas.base import Message, Value
 from schemas.instants import Instant, format_instant
-from schemas.names import ScorecardTemplateRevisionName, TargetName, UsecaseName
+from schemas.names import ScorecardTemplateRevisionName, TargetName, TargetNameOrEmpty, UsecaseName
 from schemas.numbers import Count, Int32, format_float32, number_from_text
 
 
@@ -128,10 +128,11 @@ class TargetWrite(Value):
     """The query of UpdateTarget, and the body of CreateTarget: always the target's full identity.
 
     An empty ``coaching_plan_name`` is the whole organisation, an empty ``criterion_or_chapter_id`` the whole template;
-    both are always sent, so that nothing is left for the remote to guess.
+    both are always sent, so that nothing is left for the remote to guess. What is created may leave its name to the
+    remote.
     """
 
-    name: TargetName
+    name: TargetNameOrEmpty
     scorecard_template_name: str
     criterion_or_chapter_id: str
     target: float

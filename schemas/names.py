@@ -77,6 +77,7 @@ COACHING_PLAN = NameFormat("coaching plan", "coachingPlans")
 
 ProfileName = Annotated[str, AfterValidator(PROFILE.check)]
 TargetName = Annotated[str, AfterValidator(TARGET.check)]
+TargetNameOrEmpty = Annotated[str, AfterValidator(lambda name: name and TARGET.check(name))]
 ScorecardTemplateName = Annotated[str, AfterValidator(SCORECARD_TEMPLATE.check)]
 ScorecardTemplateRevisionName = Annotated[str, AfterValidator(SCORECARD_TEMPLATE_REVISION.check)]
 UsecaseName = Annotated[str, AfterValidator(USECASE.check)]

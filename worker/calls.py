@@ -8,13 +8,15 @@ from typing import Any, TypeVar, assert_never
 
 from api_adapter.client import CoachingClient
 from api_adapter.idempotency import idempotency_key
-from api_adapter.outcomes import Answered, Mismatched, Missing, NotSent, Outcome, Throttled
+from api_adapter.outcomes import Answered, Mismatched, Missing, NotSent, Outcome, Throttled, Unsupported
 from api_adapter.rate_limit.permits import Permit, Settled
-from schemas.coaching import Target, TargetWrite
+from schemas.coaching import Target, TargetPage, TargetWrite
 from schemas.ids import format_job_id
-from schemas.jobs import JobKind, QuotaRecalculation, TargetUpdate
+from schemas.jobs import JobKind, PeriodWord, QuotaRecalculation, TargetCreation, TargetUpdate
+from schemas.numbers import same_float32
 from worker.chunk_time import ChunkTime
-from worker.core.decisions import Decision, Effort, Fail, GiveBack, Retry, Succeed, decide
+from worker.core.decisions import EXISTS, Decision, Effort, Fail, GiveBack, Retry, Succeed, decide
+from worker.core.periods import period_meant
 from worker.core.resolution import (
     AlreadyThere,
     ChangedElsewhere,
@@ -22,6 +24,8 @@ from worker.core.resolution import (
     OtherIdentity,
     Send,
     compose,
+    compose_creation,
+    is_the_wished,
     must_read,
     resolve,
 )
@@ -56,16 +60,80 @@ class Calls:
     means: Means
     tried: list[Tried] = field(default_factory=list)
     outcomes: list[Outcome[Any]] = field(default_factory=list)
+    asked: QuotaRecalculation | None = None
 
     async def run(self) -> Record:
         """All the calls that the job takes now, and the decision they came to."""
-        if self.job.kind is JobKind.QUOTA_RECALCULATION:
-            wish = QuotaRecalculation.model_validate_json(self.job.wish)
-            return Record(self.job, await self._recalculate(wish), tuple(self.tried), wish)
-        return Record(self.job, await self._update(TargetUpdate.model_validate_json(self.job.wish)), tuple(self.tried))
+        job = self.job
+        match job.kind:
+            case JobKind.QUOTA_RECALCULATION:
+                decision = await self._recalculate(QuotaRecalculation.model_validate_json(job.wish))
+                return Record(job, decision, tuple(self.tried), self.asked)
+            case JobKind.TARGET_CREATION:
+                return Record(job, await self._create(TargetCreation.model_validate_json(job.wish)), tuple(self.tried))
+            case JobKind.TARGET_UPDATE:
+                return Record(job, await self._update(TargetUpdate.model_validate_json(job.wish)), tuple(self.tried))
+            case _:
+                assert_never(job.kind)
 
     async def _recalculate(self, wish: QuotaRecalculation) -> Decision:
-        outcome = await self._send(lambda permit: self.means.client.retrieve_quota(permit, wish, self._key()))
+        if wish.period:
+            return await self._recalculate_period(wish, wish.period)
+        return await self._ask_quota(wish)
+
+    async def _recalculate_period(self, wish: QuotaRecalculation, word: PeriodWord) -> Decision:
+        template, usecase = wish.scorecard_template_name.partition("@")[0], wish.usecase_name or ""
+        outcome = await self._send(
+            lambda permit: self.means.client.retrieve_evaluation_periods(permit, template, usecase)
+        )
+        match outcome:
+            case Answered(value=periods):
+                period = period_meant(word, periods.evaluation_periods, self.means.now())
+                if period is None:
+                    return Fail("no_period", f"the remote names no {word} evaluation period of {template}")
+                return await self._ask_quota(wish.model_copy(update={"evaluation_period": period}))
+            case Missing() | Unsupported() if word == "current":
+                return await self._ask_quota(wish)  # a remote without periods: what it counts then is its own
+            case Missing(message=message) | Unsupported(message=message):
+                return Fail("no_period", f"the remote cannot say which period is next: {message}")
+            case _:
+                return self._decide(outcome)
+
+    async def _ask_quota(self, wish: QuotaRecalculation) -> Decision:
+        self.asked = wish
+        return self._decide(
+            await self._send(lambda permit: self.means.client.retrieve_quota(permit, wish, self._key()))
+        )
+
+    async def _create(self, wish: TargetCreation) -> Decision:
+        """A creation that may have happened is looked for first: no key is known to be honoured, no target has two."""
+        if not self.job.read_first or self._trusts_key():
+            return await self._create_now(wish)
+        token = ""
+        while True:
+            outcome = await self._list(wish.profile, token)
+            match outcome:
+                case Answered(value=page):
+                    if found := next((one for one in page.targets if is_the_wished(one, wish)), None):
+                        return _found(found, wish)
+                    if not (token := page.next_page_token):
+                        return await self._create_now(wish)
+                case Missing(message=message) | Unsupported(message=message):
+                    told = f"it may have been created, and the remote does not list its targets: {message}"
+                    return Fail("unsupported", told)
+                case _:
+                    return self._decide(outcome)
+
+    async def _list(self, profile: str, token: str) -> Outcome[TargetPage] | None:
+        return await self._send(lambda permit: self.means.client.list_targets(permit, profile, token))
+
+    async def _create_now(self, wish: TargetCreation) -> Decision:
+        write = compose_creation(wish)
+        outcome = await self._send(
+            lambda permit: self.means.client.create_target(permit, wish.profile, write, self._key())
+        )
+        if isinstance(outcome, Answered):
+            return Succeed("created", outcome.value)
         return self._decide(outcome)
 
     async def _update(self, wish: TargetUpdate) -> Decision:
@@ -98,6 +166,8 @@ class Calls:
                 return Fail("other_identity", f"the target there differs in {', '.join(fields)}; not sent", found)
             case ChangedElsewhere(found=value):
                 message = f"somebody set {value:.9g} after our attempt to set {wish.target:.9g}; not overwritten"
+                if wish.expected is not None:
+                    message = f"the target has {value:.9g}, where {wish.expected:.9g} was expected; not overwritten"
                 return Fail("changed_elsewhere", message, found)
             case _:
                 assert_never(resolution)
@@ -118,7 +188,7 @@ class Calls:
     def _decide(self, outcome: Outcome[Any] | None) -> Decision:
         if outcome is None or isinstance(outcome, NotSent):
             return self._stopped()
-        write = self.job.kind is JobKind.TARGET_UPDATE
+        write = self.job.kind is not JobKind.QUOTA_RECALCULATION
         effort = Effort(self.job.failures, write=write, probing=self.means.probing)
         return decide(outcome, effort, self.means.uniform)
 
@@ -156,6 +226,12 @@ class Calls:
             self.tried.append(_tried(outcome, started_at))
             self.outcomes.append(outcome)
         return outcome
+
+
+def _found(found: Target, wish: TargetCreation) -> Decision:
+    if same_float32(found.target, wish.target):
+        return Succeed("already_there", found)
+    return Fail(EXISTS, f"there is such a target, {found.name}, and it has {found.target:.9g}", found)
 
 
 def _settled(permit: Permit, outcome: Outcome[Any]) -> Settled:

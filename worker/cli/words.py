@@ -12,6 +12,7 @@ from worker.store.models import Attempt, Batch, Job, KnownTarget, Quarantine, Qu
 from worker.store.pauses import EVERY_LANE
 
 _RESULTS = {
+    "created": "the remote had no such target, and has it now",
     "applied": "the remote answered with what was wished",
     "recalculated": "the remote answered with the quota",
     "already_there": "the remote had it already when it was read; nothing was written",

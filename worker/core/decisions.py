@@ -26,6 +26,7 @@ MOST_FORBIDDEN = 3
 MOST_CRASHES = 5
 ALONE_AFTER = 2  # crashes: one is mostly a deploy or a machine that went, and took dozens of innocents along
 CHANGED_ELSEWHERE = "changed_elsewhere"  # the code of a job that gives way to somebody's later change
+EXISTS = "exists"  # the code of a creation that found its target there, with another value
 INTERNAL_ERROR = 500
 FORBIDDEN = 403
 AMBIGUOUS_PAUSE = timedelta(seconds=2)  # a write we gave up on may still be at work at the remote

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from schemas.coaching import Target, TargetWrite
-from schemas.jobs import TargetUpdate
+from schemas.jobs import TargetCreation, TargetUpdate
 from schemas.numbers import same_float32
 from worker.core.acceptance import KnownIdentity, identity_differences
 
@@ -64,6 +64,8 @@ def resolve(wish: TargetUpdate, found: Target, earlier: Earlier, *, forced: bool
         return OtherIdentity(differing)
     if _holds(found, wish) and (earlier.first_sent_at is not None or not forced):
         return AlreadyThere()
+    if wish.expected is not None and not _holds(found, wish) and not same_float32(found.target, wish.expected):
+        return ChangedElsewhere(found.target)
     if earlier.first_sent_at is not None and _changed_since(found, earlier.first_sent_at, earlier):
         return ChangedElsewhere(found.target)
     return Send(compose(wish, as_known(found)))
@@ -90,10 +92,34 @@ def compose(wish: TargetUpdate, known: KnownIdentity | None) -> TargetWrite:
 
 
 def must_read(wish: TargetUpdate, known: KnownIdentity | None) -> bool:
-    """Whether the identity to send is not certain without reading it first."""
+    """Whether it takes a look first: the identity to send is not certain, or a certain value is expected there."""
+    if wish.expected is not None:
+        return True
     if known is None:
         return wish.coaching_plan_name is None or wish.criterion_or_chapter_id is None
     return bool(identity_differences(wish, known))
+
+
+def compose_creation(wish: TargetCreation) -> TargetWrite:
+    """The full identity, without a name: that is the remote's to give."""
+    return TargetWrite(
+        name="",
+        scorecard_template_name=wish.scorecard_template_name,
+        criterion_or_chapter_id=wish.criterion_or_chapter_id,
+        target=wish.target,
+        usecase_name=wish.usecase_name,
+        coaching_plan_name=wish.coaching_plan_name,
+    )
+
+
+def is_the_wished(found: Target, wish: TargetCreation) -> bool:
+    """Whether this target is for what the wish would create one for."""
+    return (
+        found.scorecard_template_name == wish.scorecard_template_name
+        and found.usecase_name == wish.usecase_name
+        and found.criterion_or_chapter_id == wish.criterion_or_chapter_id
+        and found.coaching_plan_name == wish.coaching_plan_name
+    )
 
 
 def as_known(found: Target) -> KnownIdentity:

@@ -65,6 +65,7 @@ class Claimed:
     baseline: float | None
     known: KnownIdentity | None
     ours: tuple[float, ...] = ()
+    version: int = 0
 
 
 def claim(session: Session, ids: Sequence[int], lease: Lease) -> list[Claimed]:
@@ -147,6 +148,7 @@ def _claimed(row: Any, known: KnownIdentity | None, ours: tuple[float, ...]) -> 
         fence=row.fence,
         kind=JobKind(row.kind),
         resource=row.resource,
+        version=row.version,
         wish=row.wish,
         forced=row.forced,
         attempts=row.attempts,
@@ -182,8 +184,8 @@ def _claim_rows(session: Session, ids: Sequence[int], lease: Lease, now: datetim
             published_until=None,
         )
         .returning(
-            jobs.c.id, jobs.c.fence, jobs.c.kind, jobs.c.resource, jobs.c.wish, jobs.c.forced, jobs.c.attempts,
-            jobs.c.failures, jobs.c.round, jobs.c.read_first, jobs.c.first_sent_at, jobs.c.baseline,
+            jobs.c.id, jobs.c.fence, jobs.c.kind, jobs.c.resource, jobs.c.version, jobs.c.wish, jobs.c.forced,
+            jobs.c.attempts, jobs.c.failures, jobs.c.round, jobs.c.read_first, jobs.c.first_sent_at, jobs.c.baseline,
         )
     )  # fmt: skip
     return session.execute(statement, execution_options=_BULK).all()

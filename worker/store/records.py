@@ -13,16 +13,17 @@ from sqlmodel import Session
 from api_adapter.rate_limit.policy import cooldown_for
 from schemas.coaching import Quota, Target
 from schemas.ids import ROW_BITS
-from schemas.jobs import JobState, QuotaRecalculation
-from worker.core.decisions import AMBIGUOUS_PAUSE, Decision, Fail, GiveBack, Retry, Succeed
+from schemas.jobs import JobKind, JobState, QuotaRecalculation
+from worker.core.decisions import AMBIGUOUS_PAUSE, EXISTS, Decision, Fail, GiveBack, Retry, Succeed
 from worker.store import batches as batch_store
 from worker.store.acceptance import lock_resources
 from worker.store.claims import NO_LEASE, Claimed, by_batch, give_back, let_go, newer_pending
 from worker.store.doubts import mark_uncertain
 from worker.store.engine import database_now
 from worker.store.pauses import pause
-from worker.store.tables import attempts, jobs, quota_answers, targets
-from worker.store.upsert import insert_or_replace
+from worker.store.planning import ask_again
+from worker.store.tables import attempts, jobs, quota_answers, resources, targets
+from worker.store.upsert import insert_missing, insert_or_replace
 
 _BULK: Any = {"synchronize_session": False}
 
@@ -225,9 +226,24 @@ def _keep_answers(session: Session, records: Sequence[Record], now: datetime) ->
             case _:
                 assert_never(one.decision)
     insert_or_replace(session, targets, sorted(known, key=lambda row: row["name"]))
+    _name_created(session, records)
     mark_uncertain(session, doubtful)
     if quotas:
         session.execute(insert(quota_answers), quotas)
+
+
+def _name_created(session: Session, records: Sequence[Record]) -> None:
+    """A target that was created has a name now, under which it is ordered from here on."""
+    created = [
+        {"name": one.decision.known.name, "version": one.job.version, "newest_job_id": one.job.id}
+        for one in records
+        if one.job.kind is JobKind.TARGET_CREATION
+        and isinstance(one.decision, Succeed)
+        and isinstance(one.decision.known, Target)
+    ]
+    insert_missing(session, resources, sorted(created, key=lambda row: str(row["name"])))
+    exists = (one.job.id for one in records if isinstance(one.decision, Fail) and one.decision.code == EXISTS)
+    ask_again(session, list(exists))
 
 
 def _holds_numbers(target: Target) -> bool:
@@ -237,7 +253,7 @@ def _holds_numbers(target: Target) -> bool:
 
 def _target_row(job: Claimed, target: Target, now: datetime) -> dict[str, Any]:
     return {
-        "name": job.resource,
+        "name": target.name if job.kind is JobKind.TARGET_CREATION else job.resource,
         "scorecard_template_name": target.scorecard_template_name,
         "criterion_or_chapter_id": target.criterion_or_chapter_id,
         "target": target.target,
@@ -253,12 +269,15 @@ def _target_row(job: Claimed, target: Target, now: datetime) -> dict[str, Any]:
 
 def _quota_row(one: Record, quota: Quota, now: datetime) -> dict[str, Any]:
     assert one.wish is not None  # noqa: S101 - only a quota's job has a quota for an answer
+    period = one.wish.evaluation_period
     return {
         "resource": one.job.resource,
         "scorecard_template_name": one.wish.scorecard_template_name,
         "usecase_name": one.wish.usecase_name,
         "total_agent_quota": quota.total_agent_quota,
         "total_active_agents_count": quota.total_active_agents_count,
+        "period_start": period and period.start_time,
+        "period_end": period and period.end_time,
         "answered_at": now,
         "job_id": one.job.id,
     }

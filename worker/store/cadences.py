@@ -1,0 +1,72 @@
+"""When something is looked at again. A row is the turn: whoever takes it has it until ``due_at``."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import select, update
+from sqlmodel import Session
+
+from worker.store.engine import database_now
+from worker.store.tables import cadences
+from worker.store.upsert import insert_missing
+
+_BULK: Any = {"synchronize_session": False}
+_SECOND = timedelta(seconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """``pause`` is how long the last one waited, zero for the first."""
+
+    name: str
+    pause: timedelta
+
+
+def make_known(session: Session, names: Iterable[str]) -> None:
+    """What is not known yet is due at once."""
+    now = database_now(session)
+    insert_missing(session, cadences, [{"name": name, "due_at": now, "pause": 0.0} for name in sorted(set(names))])
+
+
+def take_turn(session: Session, name: str, lasts: timedelta) -> Turn | None:
+    """The turn, if it is due and nobody else has it; it is somebody else's after ``lasts``, unless it is set anew."""
+    now = database_now(session)
+    free = (
+        select(cadences.c.name)
+        .where(cadences.c.name == name, cadences.c.due_at <= now)
+        .with_for_update(skip_locked=True)
+        .cte("free")
+    )
+    statement = (
+        update(cadences)
+        .where(cadences.c.name.in_(select(free.c.name)))
+        .values(due_at=now + lasts)
+        .returning(cadences.c.pause)
+    )
+    pause = session.execute(statement, execution_options=_BULK).scalar_one_or_none()
+    return None if pause is None else Turn(name, timedelta(seconds=pause))
+
+
+def set_next(session: Session, name: str, pause: timedelta, *, due_at: datetime | None = None) -> None:
+    """The next look comes after ``pause``, or at ``due_at`` if that is sooner."""
+    due = database_now(session) + pause
+    values = {"due_at": min(due, due_at) if due_at else due, "pause": pause / _SECOND}
+    session.execute(update(cadences).where(cadences.c.name == name).values(values), execution_options=_BULK)
+
+
+def hasten(session: Session, names: Iterable[str]) -> None:
+    """Look as soon as may be: somebody waits for it."""
+    now = database_now(session)
+    make_known(session, names := sorted(set(names)))
+    session.execute(
+        update(cadences).where(cadences.c.name.in_(names), cadences.c.due_at > now).values(due_at=now),
+        execution_options=_BULK,
+    )
+
+
+def due(session: Session, prefix: str) -> list[str]:
+    """The names that begin so and are due, the longest due first."""
+    query = select(cadences.c.name).where(cadences.c.due_at <= database_now(session)).order_by(cadences.c.due_at)
+    return [name for name in session.execute(query).scalars() if name.startswith(prefix)]
