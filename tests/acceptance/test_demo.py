@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 import threading
 import time
@@ -13,6 +14,7 @@ import pytest
 
 from tests.acceptance.installation import COACHSYNC
 from tests.acceptance.process_tree import descendants, living
+from tests.integration.cli_rig import Command
 
 AT_MOST = 60.0  # as it is announced
 PATIENCE = 120.0
@@ -116,3 +118,17 @@ def test_each_command_that_it_ends_with_can_be_pasted_and_tells_of_more_than_one
         ).stdout
         assert "1. " in story
         assert "2. " in story
+
+
+def test_ctrl_c_says_that_all_stops_and_leaves_nothing_running(tmp_path: Path) -> None:
+    env = {"HOME": str(tmp_path), "TMPDIR": str(tmp_path)}
+    with Command(env).on_a_terminal("demo", "--home", tmp_path / "demo") as demo:
+        demo.wait_for("batch 2")
+        started = descendants(demo.process.pid)
+        demo.process.send_signal(signal.SIGINT)
+        said = demo.end()
+    assert said.code == 130
+    assert "Stopped watching; the demo stops all that it has started" in said.err
+    assert "goes on" not in said.err
+    assert started
+    assert not living(started)

@@ -6,14 +6,24 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import typer
 
-from tests.integration.apply_rig import Program, batches, many, program_like, rejected
+from schemas.jobs import JobKind
+from schemas.lanes import Lane
+from tests.integration.apply_rig import Pipe, Program, batches, many, program_like, rejected
 from tests.integration.cli_rig import Command, Said, chosen_store, command_on
 from tests.integration.store_rig import all_jobs, applied, assert_adds_up, batch, open_jobs, take, write
+from worker.cli.apply import Asked, apply_file
+from worker.cli.output import Output
+from worker.configuration.settings import load_settings
 from worker.intake.accept import PAGE
+from worker.runtime import Runtime
+from worker.store.batches import NewBatch
 from worker.store.engine import Database
 
 TAKEN = PAGE + 900  # rows; who has taken them all off the pipe, but for what its buffer holds, has accepted a page
@@ -97,6 +107,18 @@ def test_ctrl_c_without_a_key_says_what_was_accepted_and_what_a_key_is_for(
     assert (said.code, said.out, said.err) == (130, "", f"error: interrupted; {told}\n")
     assert len(open_jobs(store)) == rows // PAGE * PAGE
     assert batches(store) == [1] * (rows // PAGE)
+
+
+def test_where_the_work_ends_with_the_command_that_is_said_instead(
+    store: Database, coachsync: Command, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=Pipe(many(PAGE + 1), KeyboardInterrupt())))
+    asked = Asked("-", JobKind.TARGET_UPDATE, NewBatch("test", Lane.BULK), afterwards="all stops here")
+    with closing(Runtime(load_settings(coachsync.environ, cwd=Path.cwd()))) as runtime, pytest.raises(typer.Exit):
+        apply_file(asked, runtime, Output())
+    told = f"error: interrupted; {PAGE:,} rows were accepted as batch 1; all stops here\n"
+    assert capsys.readouterr().err == told
+    assert len(open_jobs(store)) == PAGE
 
 
 def test_a_file_that_breaks_on_the_way_says_where_and_what_was_accepted_before(

@@ -30,13 +30,17 @@ from worker.store.batches import NewBatch
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What the command line says of the file."""
+    """What the command line says of the file.
+
+    ``afterwards`` says what becomes of accepted rows once the command is stopped, where they are not sent.
+    """
 
     file: str
     kind: JobKind
     new: NewBatch
     strict: bool = False
     forced: bool = False
+    afterwards: str | None = None
 
     @property
     def source(self) -> Source:
@@ -182,7 +186,8 @@ def _tell_stopped(stopped: BaseException, door: "_Rows", asked: Asked, output: O
     why = str(stopped) or "interrupted"
     if not door.accepted:
         output.fail(f"{why}; nothing was accepted", code)
-    output.fail(f"{why}; {door.accepted:,} rows were accepted{door.where} and will be sent; {_again(asked)}", code)
+    rest = f"; {asked.afterwards}" if asked.afterwards else f" and will be sent; {_again(asked)}"
+    output.fail(f"{why}; {door.accepted:,} rows were accepted{door.where}{rest}", code)
 
 
 def _again(asked: Asked) -> str:

@@ -37,6 +37,7 @@ RATE = "200/second"
 START_SECONDS = 30.0
 STOP_SECONDS = 60.0
 PATIENCE = 120.0
+AFTERWARDS = "the demo stops all that it has started when it ends"
 MARK = "# written by `coachsync demo`, which empties this folder at its next start\n"
 
 
@@ -120,16 +121,16 @@ def _ready(runtime: Runtime) -> bool:
 
 def _play(home: Path, runtime: Runtime, output: Output) -> ExitCode:
     output.say("\nA dozen quota recalculations, ahead of all else:")
-    quotas = Asked(str(home / "quotas.jsonl"), JobKind.QUOTA_RECALCULATION, NewBatch("demo", Lane.INTERACTIVE))
+    quotas = _asked(home / "quotas.jsonl", JobKind.QUOTA_RECALCULATION, Lane.INTERACTIVE)
     receipt = apply_file(quotas, runtime, output)
     runtime.dispatcher.nudge()
-    if (code := watch_batch(runtime, receipt.batch_id, PATIENCE, output)) is ExitCode.INTERRUPTED:
+    if (code := _watch(runtime, receipt.batch_id, output)) is ExitCode.INTERRUPTED:
         return code
     output.say("\nA file of target updates for two customers, with duplicates, stale wishes and rows that are wrong:")
-    targets = Asked(str(home / "targets.csv"), JobKind.TARGET_UPDATE, NewBatch("demo", Lane.BULK))
+    targets = _asked(home / "targets.csv", JobKind.TARGET_UPDATE, Lane.BULK)
     batch = apply_file(targets, runtime, output).batch_id
     runtime.dispatcher.nudge()
-    if (watched := watch_batch(runtime, batch, PATIENCE, output)) is ExitCode.INTERRUPTED:
+    if (watched := _watch(runtime, batch, output)) is ExitCode.INTERRUPTED:
         return watched
     with runtime.database.read() as session:
         story = tell(session, batch)
@@ -139,6 +140,14 @@ def _play(home: Path, runtime: Runtime, output: Output) -> ExitCode:
     output.say(f"  {again.fates[Fate.UNCHANGED]:,} rows are unchanged: nothing is sent for them.")
     _point_deeper(story, home, output)
     return watched or code
+
+
+def _asked(file: Path, kind: JobKind, lane: Lane) -> Asked:
+    return Asked(str(file), kind, NewBatch("demo", lane), afterwards=AFTERWARDS)
+
+
+def _watch(runtime: Runtime, batch_id: int, output: Output) -> ExitCode:
+    return watch_batch(runtime, batch_id, PATIENCE, output, afterwards=AFTERWARDS)
 
 
 def _ledger(runtime: Runtime) -> dict[str, Any]:

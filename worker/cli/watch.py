@@ -52,12 +52,15 @@ def watch_batch(
     output: Output,
     *,
     beside: Mapping[str, object] = MappingProxyType({}),
+    afterwards: str | None = None,
 ) -> ExitCode:
     """Show a batch's progress on stderr until it has ended, then what came of it on stdout.
 
     As JSON that is one object, with what is to stand ``beside`` the batch's own fields.
+    ``afterwards`` says what becomes of the work once nobody watches, where it does not go on.
     1 where a job failed or was cancelled, 4 after ``timeout`` seconds, 130 on Ctrl-C.
     """
+    afterwards = afterwards or f"the work goes on. To watch again: coachsync batches wait {batch_id}"
     batch: Batch | None = None
     try:
         with _showing(output) as show:
@@ -70,13 +73,13 @@ def watch_batch(
                 show(look)
                 hints(look)
     except KeyboardInterrupt:
-        output.note(f"Stopped watching; the work goes on. To watch again: coachsync batches wait {batch_id}")
+        output.note(f"Stopped watching; {afterwards}")
         return ExitCode.INTERRUPTED
     if batch is None:
         output.fail(f"BATCH: there is no batch {batch_id} (coachsync batches list)")
     _tell(batch, output, beside)
     if batch.completed_at is None:
-        output.note(f"Not ended in time; the work goes on. To watch again: coachsync batches wait {batch_id}")
+        output.note(f"Not ended in time; {afterwards}")
         return ExitCode.TIMED_OUT
     return ExitCode.SOME_FAILED if batch.failed or batch.cancelled else ExitCode.DONE
 
