@@ -43,7 +43,7 @@ from schemas.coaching import (
 T = TypeVar("T")
 
 USER_AGENT = f"coachsync/{version('coachsync')} (+coaching targets and quotas)"
-PAGE_SIZE = 100
+PAGE_SIZE = 1_000  # AIP-158: a service that allows less gives less
 
 _UNAUTHENTICATED = 401
 

@@ -1,6 +1,5 @@
 """One claimed job's calls: which requests it takes, in which order, and what they come to. One permit a request."""
 
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -8,7 +7,7 @@ from typing import Any, TypeVar, assert_never
 
 from api_adapter.client import CoachingClient
 from api_adapter.idempotency import idempotency_key
-from api_adapter.outcomes import Answered, Mismatched, Missing, NotSent, Outcome, Throttled, Unsupported
+from api_adapter.outcomes import Answered, Missing, NotSent, Outcome, Unsupported
 from api_adapter.rate_limit.permits import Permit, Settled
 from schemas.coaching import Target, TargetPage, TargetWrite
 from schemas.ids import format_job_id
@@ -29,6 +28,7 @@ from worker.core.resolution import (
     must_read,
     resolve,
 )
+from worker.exchanges import settled, tried_of
 from worker.permit_pool import PermitPool
 from worker.store.claims import Claimed
 from worker.store.records import Record, Tried
@@ -221,9 +221,9 @@ class Calls:
         except BaseException:
             self.means.permits.settle(Settled(permit))  # it may have left
             raise
-        self.means.permits.settle(_settled(permit, outcome))
+        self.means.permits.settle(settled(permit, outcome))
         if not isinstance(outcome, NotSent):
-            self.tried.append(_tried(outcome, started_at))
+            self.tried.append(tried_of(outcome, started_at))
             self.outcomes.append(outcome)
         return outcome
 
@@ -232,38 +232,3 @@ def _found(found: Target, wish: TargetCreation) -> Decision:
     if same_float32(found.target, wish.target):
         return Succeed("already_there", found)
     return Fail(EXISTS, f"there is such a target, {found.name}, and it has {found.target:.9g}", found)
-
-
-def _settled(permit: Permit, outcome: Outcome[Any]) -> Settled:
-    match outcome:
-        case NotSent():
-            return Settled(permit, sent=False)
-        case Throttled():
-            return Settled(permit, throttled=True, retry_after=outcome.exchange.retry_after, ended=time.monotonic())
-        case _:
-            wait = outcome.exchange.retry_after
-            return Settled(permit, throttled=wait is not None, retry_after=wait, ended=time.monotonic())
-
-
-def _tried(outcome: Outcome[Any], started_at: datetime) -> Tried:
-    exchange = outcome.exchange
-    return Tried(
-        operation=exchange.operation,
-        started_at=started_at,
-        latency_ms=exchange.latency / timedelta(milliseconds=1),
-        status=exchange.status,
-        outcome=type(outcome).__name__.lower(),
-        message=_message(outcome),
-        request_id=exchange.request_id,
-        retry_after=exchange.retry_after,
-    )
-
-
-def _message(outcome: Outcome[Any]) -> str | None:
-    match outcome:
-        case Answered() | NotSent():
-            return None
-        case Mismatched(differences=differences):
-            return "; ".join(f"{field}: asked {asked}, is {found}" for field, asked, found in differences)
-        case _:
-            return outcome.message

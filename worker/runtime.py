@@ -22,6 +22,7 @@ from redis.backoff import NoBackoff
 
 from api_adapter.client import CoachingClient
 from api_adapter.outcomes import Outcome
+from api_adapter.rate_limit.permits import Permit
 from api_adapter.rate_limit.policy import History, parse_rate_limit
 from api_adapter.transport import Transport
 from worker.app import make_app
@@ -29,8 +30,10 @@ from worker.clock import uniform, utc_now
 from worker.configuration.problems import SettingsError
 from worker.configuration.remotes import Remote
 from worker.configuration.settings import Settings
+from worker.exchanges import NoPermit, Read
 from worker.executor import Chunk, Executor, RemoteAccess, Summary
 from worker.loops.dispatcher import Dispatcher
+from worker.reader import read
 from worker.remote_access import open_remote
 from worker.store.engine import Database
 from worker.store.history import history_of, installation_salt
@@ -106,6 +109,14 @@ class WorkerRuntime:
 
         async def asked() -> Outcome[T]:
             return await call(self._remote(remote).client)
+
+        return self._runner.run(asked())
+
+    def read(self, remote: str, call: Callable[[CoachingClient, Permit], Awaitable[Outcome[T]]]) -> Read[T] | NoPermit:
+        """One call outside of any chunk, under the fleet's limit."""
+
+        async def asked() -> Read[T] | NoPermit:
+            return await read(self._remote(remote), call, utc_now)
 
         return self._runner.run(asked())
 

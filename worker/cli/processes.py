@@ -20,9 +20,11 @@ from worker.cli.output import ExitCode, Output
 from worker.log import configure_logging
 from worker.loops.heart import Heart
 from worker.loops.pruner import Pruner
+from worker.loops.refresher import Refresher
 from worker.loops.rescuer import Rescuer
 from worker.loops.runner import Scheduled, run_loops
-from worker.runtime import Runtime, process_name
+from worker.oversight import planner_of, reconciler_of
+from worker.runtime import Runtime, WorkerRuntime, process_name
 
 
 def register(root: typer.Typer) -> None:
@@ -61,7 +63,9 @@ def _keep_our_logging(**_: Any) -> None:
 
 
 def loops() -> None:
-    """Run the dispatcher, the rescuer and the pruner, in the foreground. Two may run: the work is done once.
+    """Run what keeps the work moving, in the foreground: dispatcher, rescuer, planner, reconciler and the others.
+
+    Any number may run, on any number of machines: the work is done once.
 
     SIGTERM or Ctrl-C stops them within a round.
     """
@@ -70,20 +74,35 @@ def loops() -> None:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    run_loops(_scheduled(runtime), stop, time.monotonic)
-    runtime.close()
+    sending = WorkerRuntime(runtime)
+    remote_side = threading.Thread(target=run_loops, args=(_asking_remotes(sending), stop, time.monotonic))
+    remote_side.start()
+    try:
+        run_loops(_scheduled(runtime), stop, time.monotonic)
+    finally:
+        stop.set()
+        remote_side.join()
+        sending.close()
+        runtime.close()
 
 
 def _scheduled(runtime: Runtime) -> list[Scheduled]:
-    database = runtime.database
-    keep = timedelta(days=runtime.settings.retention_days)
+    database, settings = runtime.database, runtime.settings
+    keep = timedelta(days=settings.retention_days)
     second = timedelta(seconds=1)
     return [
         Scheduled("dispatcher", runtime.dispatcher, second / 10, second / 2),
         Scheduled("rescuer", Rescuer(database), second, second * 2),
         Scheduled("heart", Heart(database, process_name(), "loops"), second * 10, second * 10),
         Scheduled("pruner", Pruner(database, keep), second, second * 600),
+        Scheduled("planner", planner_of(runtime), second / 10, second),
+        Scheduled("refresher", Refresher(database, settings.reconcile, settings.remote_for), second, second * 15),
     ]
+
+
+def _asking_remotes(sending: WorkerRuntime) -> list[Scheduled]:
+    """A remote may take its time to answer: nobody else waits for it."""
+    return [Scheduled("reconciler", reconciler_of(sending), timedelta(seconds=0.02), timedelta(seconds=1))]
 
 
 def sandbox(

@@ -16,6 +16,7 @@ _RESULTS = {
     "applied": "the remote answered with what was wished",
     "recalculated": "the remote answered with the quota",
     "already_there": "the remote had it already when it was read; nothing was written",
+    "adopted": "not sent: somebody else has set it, and the reconciliation takes that for what is wanted",
     "unchanged": "not sent: the remote was known to have it already",
 }
 _OUTCOMES = {

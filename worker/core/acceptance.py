@@ -14,7 +14,7 @@ from schemas.jobs import TargetUpdate, Wish
 from schemas.numbers import same_float32
 
 LATEST_AS_OF = timedelta(minutes=5)  # how far ahead of our clock an ``asOf`` may be: more is a mistake, not skew
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Fate(StrEnum):
@@ -147,7 +147,7 @@ def describe_difference(earlier: str, offered: str) -> str:
 
 
 def microseconds(instant: datetime) -> int:
-    return (instant - _EPOCH) // timedelta(microseconds=1)
+    return (instant - EPOCH) // timedelta(microseconds=1)
 
 
 def _accept(plan: Acceptance, offer: Offer, now: datetime, *, forced: bool, quiet: Quiet | None) -> None:

@@ -184,7 +184,7 @@ class Planner:
         """Wants become wishes: by name where the target is known, as a creation where it is known not to be there."""
         some = planning.unasked_wants(session)
         names = planning.names_by_identity(session, some)
-        creating = planning.open_creations(session, {want.identity for want in some})
+        creating = planning.open_jobs(session, {want.identity for want in some})
         listed = planning.listed_since(session, {want.profile for want in some})
         wishes: dict[str, Wish] = {}
         obstacles: dict[str, str] = {}

@@ -56,6 +56,19 @@ def set_next(session: Session, name: str, pause: timedelta, *, due_at: datetime 
     session.execute(update(cadences).where(cadences.c.name == name).values(values), execution_options=_BULK)
 
 
+def slower(session: Session, name: str, every: timedelta, at_most: timedelta) -> timedelta:
+    """Twice the last pause, while nothing changes: from ``every`` up to ``at_most``."""
+    query = select(cadences.c.pause).where(cadences.c.name == name)
+    last = timedelta(seconds=session.execute(query).scalar_one_or_none() or 0.0)
+    return min(max(every, last * 2), max(every, at_most))
+
+
+def postpone(session: Session, name: str, wait: timedelta) -> None:
+    """The next look comes after ``wait``; the pace stays as it is."""
+    due = database_now(session) + wait
+    session.execute(update(cadences).where(cadences.c.name == name).values(due_at=due), execution_options=_BULK)
+
+
 def hasten(session: Session, names: Iterable[str]) -> None:
     """Look as soon as may be: somebody waits for it."""
     now = database_now(session)
@@ -64,6 +77,11 @@ def hasten(session: Session, names: Iterable[str]) -> None:
         update(cadences).where(cadences.c.name.in_(names), cadences.c.due_at > now).values(due_at=now),
         execution_options=_BULK,
     )
+
+
+def known(session: Session, names: Iterable[str]) -> set[str]:
+    """Those that have been looked at, or are about to be."""
+    return set(session.execute(select(cadences.c.name).where(cadences.c.name.in_(sorted(names)))).scalars())
 
 
 def due(session: Session, prefix: str) -> list[str]:

@@ -145,8 +145,9 @@ def names_by_identity(session: Session, some: Sequence[Want]) -> dict[tuple[str,
     return found
 
 
-def open_creations(session: Session, identities: Collection[str]) -> set[str]:
-    query = select(jobs.c.resource).where(jobs.c.resource.in_(sorted(identities)), jobs.c.state.in_(_OPEN))
+def open_jobs(session: Session, names: Collection[str]) -> set[str]:
+    """Those of the resources that somebody is about to work on."""
+    query = select(jobs.c.resource).where(jobs.c.resource.in_(sorted(names)), jobs.c.state.in_(_OPEN))
     return set(session.execute(query).scalars())
 
 

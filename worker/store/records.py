@@ -26,6 +26,7 @@ from worker.store.tables import attempts, jobs, quota_answers, resources, target
 from worker.store.upsert import insert_missing, insert_or_replace
 
 _BULK: Any = {"synchronize_session": False}
+NO_JOB = 0  # in place of a job's id: no batch has this number
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,13 @@ def record(session: Session, records: Sequence[Record], worker: Worker) -> list[
     return late
 
 
+def record_read(session: Session, tried: Tried, worker: Worker) -> None:
+    """A request outside of any job: the limiter's memory, and the wait that the answer may have asked for."""
+    session.execute(insert(attempts), _attempt_row(NO_JOB, 0, tried, worker))
+    if tried.retry_after:
+        pause(session, worker.remote, None, cooldown_for(tried.retry_after))
+
+
 def _keep_cooldown(session: Session, records: Sequence[Record], remote: str) -> None:
     waits = [tried.retry_after for one in records for tried in one.tried if tried.retry_after]
     if waits:
@@ -113,24 +121,28 @@ def _not_written(session: Session, late: Sequence[Record]) -> list[Record]:
 
 def _insert_attempts(session: Session, records: Sequence[Record], worker: Worker) -> None:
     rows = [
-        {
-            "job_id": one.job.id,
-            "number": one.job.attempts + number,
-            "remote": worker.remote,
-            "operation": tried.operation,
-            "started_at": tried.started_at,
-            "latency_ms": tried.latency_ms,
-            "status": tried.status,
-            "outcome": tried.outcome,
-            "message": tried.message,
-            "request_id": tried.request_id,
-            "worker": worker.name,
-        }
+        _attempt_row(one.job.id, one.job.attempts + number, tried, worker)
         for one in records
         for number, tried in enumerate(one.tried, start=1)
     ]
     if rows:
         session.execute(insert(attempts), rows)
+
+
+def _attempt_row(job: int, number: int, tried: Tried, worker: Worker) -> dict[str, Any]:
+    return {
+        "job_id": job,
+        "number": number,
+        "remote": worker.remote,
+        "operation": tried.operation,
+        "started_at": tried.started_at,
+        "latency_ms": tried.latency_ms,
+        "status": tried.status,
+        "outcome": tried.outcome,
+        "message": tried.message,
+        "request_id": tried.request_id,
+        "worker": worker.name,
+    }
 
 
 def _finish(session: Session, records: Sequence[Record], now: datetime) -> None:

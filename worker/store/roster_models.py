@@ -107,6 +107,7 @@ class Want(SQLModel, table=True):
         index_where("wants_hindered", "profile", where="NOT asked AND obstacle IS NOT NULL"),
         Index("wants_job", "job_id"),
         Index("wants_agent", "profile", "agent"),
+        Index("wants_plan", "coaching_plan_name"),
     )
 
     identity: str = ordered_key()

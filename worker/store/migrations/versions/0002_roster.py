@@ -197,6 +197,7 @@ def upgrade() -> None:
     )
     op.create_index("wants_agent", "wants", ["profile", "agent"], unique=False)
     _index_where("wants_hindered", "wants", ["profile"], where="NOT asked AND obstacle IS NOT NULL", unique=False)
+    op.create_index("wants_plan", "wants", ["coaching_plan_name"], unique=False)
     op.create_index("wants_job", "wants", ["job_id"], unique=False)
     _index_where("wants_unasked", "wants", ["identity"], where="NOT asked AND obstacle IS NULL", unique=False)
 
