@@ -20,7 +20,6 @@ from worker.core.chunks import CHUNK_BUDGET
 from worker.core.retry_budget import RetryBudget
 from worker.store.dispatching import take_due, take_probe
 from worker.store.engine import Database
-from worker.store.history import history_of
 from worker.store.pauses import is_paused
 from worker.store.quarantine import find, take_probe_turn
 from worker.store.tables import quarantines
@@ -92,20 +91,6 @@ def test_a_chunk_does_not_wait_for_a_limit_that_outlasts_it_and_leaves_its_lane_
                 assert not is_paused(session, "default", Lane.INTERACTIVE)
             assert (await rig.run(*jobs)).claimed == 0, "a message that was already on its way is let go"
             assert_adds_up(store)
-
-    asyncio.run(scene())
-
-
-def test_a_wait_that_the_remote_asks_for_is_kept_for_a_limiter_that_loses_its_memory(store: Database) -> None:
-    async def scene() -> None:
-        async with rigged(store) as rig:
-            rig.script({"kind": "status", "status": 429, "retry_after": "60"})
-            jobs = rig.accept(*(wish(number) for number in range(30)))
-            await rig.run(*jobs)
-            with store.read() as session:
-                left = history_of(session, "default", ()).cooldown
-                assert all(is_paused(session, "default", lane) for lane in Lane)
-            assert timedelta(seconds=55) < left <= timedelta(seconds=60)
 
     asyncio.run(scene())
 
