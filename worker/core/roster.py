@@ -6,10 +6,12 @@ order, and an event told twice is told once. An agent is there while the newest 
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
+
+from pydantic import BaseModel
 
 from schemas.instants import format_instant, parse_instant
 from schemas.roster import AgentEvent, RosterAgent, RosterEventType
@@ -53,14 +55,24 @@ def fold(facts: Facts, event: AgentEvent) -> Folded:
     """The facts with those of the event, each where it is the newest."""
     by = f"{event.source} {event.id}"
     said = {name: Fact(value, event.time, by) for name, value in _stated(event).items()}
-    newer = {name: fact for name, fact in said.items() if _is_newer(fact, facts.fields.get(name))}
-    folded = replace(facts, fields={**facts.fields, **newer})
+    newer = _newer(facts, said)
     if not newer:
         known = all(facts.fields[name].value == fact.value for name, fact in said.items())
-        return Folded(folded, Outcome.UNCHANGED if known else Outcome.OUTDATED)
+        return Folded(facts, Outcome.UNCHANGED if known else Outcome.OUTDATED)
     before = {name: fact.value for name, fact in facts.fields.items()}
     changed = any(before.get(name, ...) != fact.value for name, fact in newer.items())
-    return Folded(folded, Outcome.APPLIED if changed else Outcome.UNCHANGED)
+    return Folded(_with(facts, newer), Outcome.APPLIED if changed else Outcome.UNCHANGED)
+
+
+def confirm(facts: Facts, agent: RosterAgent, at: datetime, by: str) -> Facts:
+    """A whole roster of the time ``at`` has the agent so: what is told later of an earlier time is outdated."""
+    said = {name: value for name, value in _given(agent).items() if value is not None} | {ACTIVE: True}
+    return _with(facts, _newer(facts, {name: Fact(value, at, by) for name, value in said.items()}))
+
+
+def rule_out(facts: Facts, at: datetime, by: str) -> Facts:
+    """A whole roster of the time ``at`` does not have the agent."""
+    return _with(facts, _newer(facts, {ACTIVE: Fact(value=False, at=at, by=by)}))
 
 
 def agent_of(profile: str, agent: str, facts: Facts) -> RosterAgent | None:
@@ -99,21 +111,27 @@ def fold_all(facts: Facts, events: Iterable[AgentEvent]) -> Facts:
 
 def _stated(event: AgentEvent) -> dict[str, Any]:
     """The fields that the event speaks of. A ``joined_at`` that is null says that nobody knows it."""
-    data = event.data
-    given = data.model_dump(mode="json", exclude_unset=True, exclude={"agent", "profile"})
-    stated = {name: value for name, value in given.items() if value is not None or name == "joined_at"}
+    stated = {name: value for name, value in _given(event.data).items() if value is not None or name == "joined_at"}
     match event.type:
         case RosterEventType.JOINED:
-            defaults = {"groups": [], "usecases": [], "coaching_plan_name": "", "joined_at": format_instant(event.time)}
-            return {**defaults, **stated, ACTIVE: True}
+            return {"joined_at": format_instant(event.time), **stated, ACTIVE: True}
         case RosterEventType.LEFT:
             return {ACTIVE: False}
         case _:
             return stated
 
 
-def _is_newer(fact: Fact, known: Fact | None) -> bool:
-    return known is None or fact.rank > known.rank
+def _given(data: BaseModel) -> dict[str, Any]:
+    return data.model_dump(mode="json", exclude_unset=True, exclude={"agent", "profile"})
+
+
+def _newer(facts: Facts, said: Mapping[str, Fact]) -> dict[str, Fact]:
+    known = facts.fields
+    return {name: fact for name, fact in said.items() if name not in known or fact.rank > known[name].rank}
+
+
+def _with(facts: Facts, newer: Mapping[str, Fact]) -> Facts:
+    return Facts({**facts.fields, **newer}) if newer else facts
 
 
 def _instant(text: str) -> datetime:

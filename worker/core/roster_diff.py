@@ -1,65 +1,56 @@
 """Pure: a whole roster as of a time, against what is known: the events that lead from the one to the other."""
 
-from collections import Counter
+import hashlib
 from collections.abc import Iterator, Mapping
-from datetime import datetime
 from typing import Any
 
 from schemas.instants import format_instant
-from schemas.roster import ROSTER_EVENT, AgentEvent, RosterAgent, RosterEventType, RosterSnapshot
-from worker.core.roster import Facts, agent_of, newest
+from schemas.roster import ROSTER_EVENT, AgentEvent, RosterAgent, RosterEventType, SnapshotEvent
+from worker.core.roster import ACTIVE, Facts, agent_of
 
 _FIELDS = ("groups", "usecases", "coaching_plan_name", "joined_at")
-_VERBS = {
-    RosterEventType.JOINED: "joined",
-    RosterEventType.LEFT: "left",
-    RosterEventType.MOVED: "moved",
-    RosterEventType.CHANGED: "changed",
-}
+_LONGEST_ID = 255
+_Change = tuple[RosterEventType, str, dict[str, Any]]
 
 
-def diff(
-    known: Mapping[str, Facts], snapshot: RosterSnapshot, *, at: datetime, source: str, event_id: str
-) -> list[AgentEvent]:
-    """Events of the time ``at``, named after the snapshot's: who is absent has left, unless something newer is known.
+def diff(known: Mapping[str, Facts], snapshot: SnapshotEvent, *, first: bool) -> list[AgentEvent]:
+    """Events of the snapshot's time: who is absent has left, unless something newer is known.
 
-    Who is new since the last roster joined at its time; of those in the very first one nobody knows when they did.
+    Who is new since the last roster joined at its time; of those in the ``first`` one nobody knows when they did.
     """
-    profile = snapshot.profile
-    envelope = {"specversion": "1.0", "source": source, "time": format_instant(at)}
-    told = {agent.agent: agent for agent in snapshot.agents}
-    changes = [*_arrived_or_changed(known, told, profile), *_gone(known, told, profile, at)]
+    told = {agent.agent: agent for agent in snapshot.data.agents}
+    envelope = {"specversion": "1.0", "source": snapshot.source, "time": format_instant(snapshot.time)}
     return [
-        ROSTER_EVENT.validate_python({**envelope, "id": f"{event_id}/{agent}", "type": kind, "data": data})  # type: ignore[misc]  # no snapshot among them
-        for kind, agent, data in changes
+        ROSTER_EVENT.validate_python({**envelope, "id": id_of(snapshot.id, agent), "type": kind, "data": data})  # type: ignore[misc]  # no snapshot among them
+        for kind, agent, data in [*_there(known, told, first=first), *_gone(known, told, snapshot)]
     ]
 
 
-def counted(events: list[AgentEvent]) -> Counter[str]:
-    """How many joined, left, moved, changed."""
-    return Counter(_VERBS[event.type] for event in events)
+def id_of(snapshot_id: str, agent: str) -> str:
+    """What a snapshot says of one agent is an event of its own: the snapshot's id, and the agent's."""
+    whole = f"{snapshot_id}/{agent}"
+    if len(whole) <= _LONGEST_ID:
+        return whole
+    return f"{snapshot_id[:180]}/{hashlib.sha256(whole.encode()).hexdigest()}"
 
 
-def _arrived_or_changed(
-    known: Mapping[str, Facts], told: Mapping[str, RosterAgent], profile: str
-) -> Iterator[tuple[RosterEventType, str, dict[str, Any]]]:
+def _there(known: Mapping[str, Facts], told: Mapping[str, RosterAgent], *, first: bool) -> Iterator[_Change]:
     for name, agent in told.items():
         facts = known.get(name)
-        before = agent_of(profile, name, facts) if facts else None
-        data = ({} if known else {"joined_at": None}) | agent.model_dump(mode="json", exclude_unset=True)
+        before = agent_of(agent.profile, name, facts) if facts else None
+        data = ({"joined_at": None} if first else {}) | agent.model_dump(mode="json", exclude_unset=True)
         if before is None:
             yield RosterEventType.JOINED, name, data
         elif changed := _changed(before, agent):
             kind = RosterEventType.MOVED if "groups" in changed else RosterEventType.CHANGED
-            yield kind, name, {"agent": name, "profile": profile, **{one: data[one] for one in changed}}
+            yield kind, name, {"agent": name, "profile": agent.profile, **{one: data[one] for one in changed}}
 
 
-def _gone(
-    known: Mapping[str, Facts], told: Mapping[str, RosterAgent], profile: str, at: datetime
-) -> Iterator[tuple[RosterEventType, str, dict[str, Any]]]:
+def _gone(known: Mapping[str, Facts], told: Mapping[str, RosterAgent], snapshot: SnapshotEvent) -> Iterator[_Change]:
     for name, facts in known.items():
-        if name not in told and agent_of(profile, name, facts) and newest(facts) <= at:
-            yield RosterEventType.LEFT, name, {"agent": name, "profile": profile}
+        active = facts.fields.get(ACTIVE)
+        if name not in told and active and active.value and active.at <= snapshot.time:
+            yield RosterEventType.LEFT, name, {"agent": name, "profile": snapshot.data.profile}
 
 
 def _changed(before: RosterAgent, agent: RosterAgent) -> list[str]:

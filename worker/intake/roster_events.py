@@ -6,22 +6,21 @@ GuardTripped    it would change more than the guard allows; nothing was written 
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlmodel import Session
 
-from schemas.roster import ROSTER_EVENT, AgentEvent, RosterAgent, SnapshotEvent
+from schemas.roster import ROSTER_EVENT, RosterAgent, SnapshotEvent
 from worker.configuration.oversight import GuardOptions
 from worker.core.guard import Change, ChangeKind, GuardTripped, judge_roster
-from worker.core.roster import Facts, Outcome, agent_of, fold
-from worker.core.roster_diff import diff
 from worker.intake.patience import patiently
+from worker.intake.roster_folding import Event, Folding
 from worker.store import approvals, roster
 from worker.store.engine import Database, database_now
-from worker.store.roster import AgentKey
+from worker.store.roster import EventKey, Unreadable
 
 DOOR = "roster"
 MOST_EVENTS = 100_000
@@ -53,14 +52,16 @@ class Submission:
     """Events that belong together. ``digest`` names the content where the events alone do not, as a file's does.
 
     ``approve``: a person knows of it. ``hold``: nobody is there to ask, so what the guard stops is kept meanwhile.
+    ``aside``: what came with them and is no event; it is kept where a person sees it.
     """
 
-    events: Sequence[AgentEvent | SnapshotEvent]
+    events: Sequence[Event]
     door: str
     subject: str
     approve: bool = False
     hold: bool = False
     digest: str = ""
+    aside: Sequence[Unreadable] = ()
 
     @property
     def name(self) -> str:
@@ -69,7 +70,10 @@ class Submission:
 
 @dataclass(frozen=True, slots=True)
 class EventReceipt:
-    """Committed. ``accepted`` events were new; ``outcomes`` counts what they came to, ``changes`` who came and went."""
+    """``accepted`` events were new; ``outcomes`` counts what they came to, ``changes`` who came, went and moved.
+
+    ``held`` ones of them change nothing before a person has said yes to ``approval_id``.
+    """
 
     accepted: int
     duplicates: int
@@ -77,6 +81,17 @@ class EventReceipt:
     approval_id: int | None = None
     outcomes: Counter[str] = field(default_factory=Counter)
     changes: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True, slots=True)
+class _Weighed:
+    """``reason``: why a person has to be asked; empty where nobody has."""
+
+    fresh: list[Event]
+    folding: Folding
+    guarded: bool
+    reason: str
+    receipt: EventReceipt
 
 
 def accept_events(database: Database, submission: Submission, guard: GuardOptions) -> EventReceipt:
@@ -93,50 +108,97 @@ def accept_events(database: Database, submission: Submission, guard: GuardOption
     return receipt
 
 
+def foresee(database: Database, submission: Submission, guard: GuardOptions) -> tuple[EventReceipt, str]:
+    """What ``accept_events`` would come to, and why the guard would stop it, if it would; nothing is written.
+
+    Raises ``EventsRefused`` or the database's error.
+    """
+    with database.read() as session:
+        weighed = _weigh(session, submission, guard, database_now(session))
+    return weighed.receipt, weighed.reason
+
+
 def release_held(session: Session, approval_id: int) -> int:
     """A person has said yes: the events are folded as if they had just come. Returns their number."""
+    roster.take_door(session)
     held = roster.held_events(session, approval_id)
-    events = [ROSTER_EVENT.validate_json(row.event) for row in held]
     numbers = {(row.source, row.event_id): row.seq for row in held}
-    folding = _Folding(session)
-    folding.take(events)
-    rows = folding.rows(DOOR, roster.WAITING, guarded=False, now=database_now(session))
-    held_again = [row for row in rows if (row["source"], row["event_id"]) in numbers]
+    folding = Folding(session)
+    folding.take([ROSTER_EVENT.validate_json(row.event) for row in held])
+    rows = _rows(folding, DOOR, guarded=False, now=database_now(session))
+    released = [row for row in rows if _key(row) in numbers]
     names = ("state", "outcome", "before", "after", "planned_at")
-    roster.update_events(session, [
-        {"number": numbers[row["source"], row["event_id"]]} | {name: row[name] for name in names} for row in held_again
-    ])  # fmt: skip
-    derived = [row for row in rows if (row["source"], row["event_id"]) not in numbers]
-    roster.insert_events(session, [row | {"approval_id": approval_id} for row in derived])
+    roster.update_events(
+        session, [{"number": numbers[_key(row)]} | {name: row[name] for name in names} for row in released]
+    )
+    derived = [row | {"approval_id": approval_id} for row in rows if _key(row) not in numbers]
+    roster.insert_events(session, derived)
     roster.keep_agents(session, folding.touched)
     return len(held)
 
 
+def reject_held(session: Session, approval_id: int) -> int:
+    """A person has said no: the events change nothing. Returns their number."""
+    roster.take_door(session)
+    return roster.reject_held(session, approval_id)
+
+
 def _accept_once(database: Database, submission: Submission, guard: GuardOptions) -> tuple[EventReceipt, str]:
     with database.write() as session:
+        roster.take_door(session)
         now = database_now(session)
-        _refuse_future(submission.events, now)
-        fresh = _fresh(session, submission.events)
-        folding = _Folding(session)
-        folding.take(fresh)
-        duplicates = len(submission.events) - len(fresh)
-        approved = submission.approve or approvals.is_approved(session, DOOR, submission.name)
-        reason = "" if approved else _judge(session, folding, guard)
-        if not reason:
-            roster.insert_events(session, folding.rows(submission.door, roster.WAITING, guarded=not approved, now=now))
-            roster.keep_agents(session, folding.touched)
-            return folding.receipt(len(fresh), duplicates), ""
-        lasts = HELD_FOR if submission.hold else guard.approval_lasts
-        asked = approvals.Asked(DOOR, submission.name, submission.subject, reason)
-        approval = approvals.request(session, asked, lasts)
-        if not submission.hold:
-            return EventReceipt(0, duplicates, approval_id=approval.id), reason
-        rows = [_row(event, submission.door, roster.HELD, now) | {"approval_id": approval.id} for event in fresh]
+        weighed = _weigh(session, submission, guard, now)
+        roster.put_aside(session, submission.door, submission.aside, now)
+        if weighed.reason:
+            return _stop(session, submission, weighed, guard)
+        rows = _rows(weighed.folding, submission.door, guarded=weighed.guarded, now=now)
         roster.insert_events(session, rows)
-        return EventReceipt(len(fresh), duplicates, held=len(fresh), approval_id=approval.id), ""
+        roster.keep_agents(session, weighed.folding.touched)
+        return weighed.receipt, ""
 
 
-def _refuse_future(events: Sequence[AgentEvent | SnapshotEvent], now: datetime) -> None:
+def _weigh(session: Session, submission: Submission, guard: GuardOptions, now: datetime) -> _Weighed:
+    _refuse_future(submission.events, now)
+    fresh = _fresh(session, submission.events)
+    folding = Folding(session)
+    folding.take(fresh)
+    approved = submission.approve or approvals.is_approved(session, DOOR, submission.name)
+    reason = "" if approved else _judge(session, folding, guard)
+    outcomes = Counter[str](one.outcome for one in folding.of_agents)
+    receipt = EventReceipt(
+        len(fresh), len(submission.events) - len(fresh), outcomes=outcomes, changes=folding.changes()
+    )
+    return _Weighed(fresh, folding, not approved, reason, receipt)
+
+
+def _stop(session: Session, submission: Submission, weighed: _Weighed, guard: GuardOptions) -> tuple[EventReceipt, str]:
+    """A person is asked. Where nobody waits for the answer, the events wait for it."""
+    duplicates = weighed.receipt.duplicates
+    if not submission.hold:
+        asked = approvals.Asked(DOOR, submission.name, submission.subject, weighed.reason)
+        approval = approvals.request(session, asked, guard.approval_lasts)
+        return EventReceipt(0, duplicates, approval_id=approval.id), weighed.reason
+    number = len(weighed.fresh)
+    approval_id = _approval_of_held(session, submission, weighed)
+    now = database_now(session)
+    rows = [_row(event, submission.door, roster.HELD, now) | {"approval_id": approval_id} for event in weighed.fresh]
+    roster.insert_events(session, rows)
+    return EventReceipt(number, duplicates, held=number, approval_id=approval_id), ""
+
+
+def _approval_of_held(session: Session, submission: Submission, weighed: _Weighed) -> int:
+    """One for all that a door holds: a storm of events is one question."""
+    number = len(weighed.fresh)
+    if standing := roster.held_by(session, submission.door):
+        approval_id, before = standing
+        approvals.say_anew(session, approval_id, f"{weighed.reason}; {before + number:,} events are held")
+        return approval_id
+    reason = f"{weighed.reason}; {number:,} events are held"
+    asked = approvals.Asked(DOOR, f"held {submission.name}", submission.subject, reason)
+    return approvals.request(session, asked, HELD_FOR).id
+
+
+def _refuse_future(events: Sequence[Event], now: datetime) -> None:
     errors = [
         EventError(index, "time", f"{event.time.isoformat()} lies in the future; give the time when it happened")
         for index, event in enumerate(events)
@@ -146,7 +208,7 @@ def _refuse_future(events: Sequence[AgentEvent | SnapshotEvent], now: datetime) 
         raise EventsRefused(errors)
 
 
-def _fresh(session: Session, events: Sequence[AgentEvent | SnapshotEvent]) -> list[AgentEvent | SnapshotEvent]:
+def _fresh(session: Session, events: Sequence[Event]) -> list[Event]:
     """Those that were not told before, each once."""
     seen = roster.known_events(session, {(event.source, event.id) for event in events})
     fresh = []
@@ -157,65 +219,7 @@ def _fresh(session: Session, events: Sequence[AgentEvent | SnapshotEvent]) -> li
     return fresh
 
 
-@dataclass(frozen=True, slots=True)
-class _Told:
-    """One event with the agent on both sides of it; a snapshot has nobody on either."""
-
-    event: AgentEvent | SnapshotEvent
-    before: RosterAgent | None
-    after: RosterAgent | None
-    outcome: Outcome
-
-
-@dataclass(slots=True)
-class _Folding:
-    """Events folded onto what is known, in memory."""
-
-    session: Session
-    known: dict[AgentKey, Facts] = field(default_factory=dict)
-    touched: dict[AgentKey, Facts] = field(default_factory=dict)
-    told: list[_Told] = field(default_factory=list)
-
-    def take(self, events: Iterable[AgentEvent | SnapshotEvent]) -> None:
-        events = list(events)
-        keys = {(event.data.profile, event.data.agent) for event in events if not isinstance(event, SnapshotEvent)}
-        for profile in sorted({event.data.profile for event in events if isinstance(event, SnapshotEvent)}):
-            keys.update(roster.agents_of(self.session, profile))
-        self.known = roster.lock_agents(self.session, keys)
-        for event in events:
-            if isinstance(event, SnapshotEvent):
-                self.told.append(_Told(event, None, None, Outcome.APPLIED))
-                for derived in self._differences(event):
-                    self._fold(derived)
-            else:
-                self._fold(event)
-
-    def _differences(self, event: SnapshotEvent) -> list[AgentEvent]:
-        profile = event.data.profile
-        known = {agent: facts for (home, agent), facts in self.known.items() if home == profile}
-        return diff(known, event.data, at=event.time, source=event.source, event_id=event.id)
-
-    def _fold(self, event: AgentEvent) -> None:
-        key = (event.data.profile, event.data.agent)
-        before = self.known.get(key, Facts())
-        folded = fold(before, event)
-        self.known[key] = self.touched[key] = folded.facts
-        self.told.append(_Told(event, agent_of(*key, before), agent_of(*key, folded.facts), folded.outcome))
-
-    def rows(self, door: str, state: str, *, guarded: bool, now: datetime) -> list[dict[str, Any]]:
-        return [
-            _row(one.event, door, roster.PLANNED if isinstance(one.event, SnapshotEvent) else state, now)
-            | {"outcome": one.outcome, "before": _json(one.before), "after": _json(one.after), "guarded": guarded}
-            for one in self.told
-        ]
-
-    def receipt(self, accepted: int, duplicates: int) -> EventReceipt:
-        told = [one for one in self.told if not isinstance(one.event, SnapshotEvent)]
-        changes = Counter(_verb(one) for one in told if one.before != one.after)
-        return EventReceipt(accepted, duplicates, outcomes=Counter(one.outcome for one in told), changes=changes)
-
-
-def _judge(session: Session, folding: _Folding, guard: GuardOptions) -> str:
+def _judge(session: Session, folding: Folding, guard: GuardOptions) -> str:
     """Why a person has to be asked; empty where nobody has."""
     by_profile = defaultdict[str, list[Change]](list)
     for one in folding.told:
@@ -239,15 +243,20 @@ def _change(at: datetime, before: RosterAgent, after: RosterAgent | None) -> Cha
     return Change(at, before.agent, kind, tuple(sorted(left)))
 
 
-def _verb(one: _Told) -> str:
-    if one.before is None:
-        return "joined"
-    if one.after is None:
-        return "left"
-    return "moved" if one.before.groups != one.after.groups else "changed"
+def _rows(folding: Folding, door: str, *, guarded: bool, now: datetime) -> list[dict[str, Any]]:
+    """A snapshot needs no planning: the events that it stands for do."""
+    return [
+        _row(one.event, door, roster.PLANNED if isinstance(one.event, SnapshotEvent) else roster.WAITING, now)
+        | {"outcome": one.outcome, "before": _json(one.before), "after": _json(one.after), "guarded": guarded}
+        for one in folding.told
+    ]
 
 
-def _row(event: AgentEvent | SnapshotEvent, door: str, state: str, now: datetime) -> dict[str, Any]:
+def _key(row: Mapping[str, Any]) -> EventKey:
+    return row["source"], row["event_id"]
+
+
+def _row(event: Event, door: str, state: str, now: datetime) -> dict[str, Any]:
     planned = state == roster.PLANNED
     return {
         "source": event.source,
@@ -264,7 +273,7 @@ def _row(event: AgentEvent | SnapshotEvent, door: str, state: str, now: datetime
     }
 
 
-def _text(event: AgentEvent | SnapshotEvent) -> str:
+def _text(event: Event) -> str:
     return event.model_dump_json(by_alias=True, exclude_unset=True)
 
 

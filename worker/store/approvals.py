@@ -43,6 +43,12 @@ def request(session: Session, asked: Asked, lasts: timedelta) -> Approval:
     return approval
 
 
+def say_anew(session: Session, approval_id: int, reason: str) -> None:
+    """More of the same has come meanwhile."""
+    statement = update(approvals).where(approvals.c.id == approval_id).values(reason=reason)
+    session.execute(statement, execution_options={"synchronize_session": False})
+
+
 def is_approved(session: Session, door: str, digest: str) -> bool:
     standing = _standing(session, door, digest)
     return standing is not None and standing.state == APPROVED

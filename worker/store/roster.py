@@ -1,16 +1,16 @@
 """The agents and the events of the roster: read, lock, keep."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, func, insert, select, tuple_, update
+from sqlalchemy import bindparam, func, insert, select, text, tuple_, update
 from sqlmodel import Session, col
 
 from schemas.roster import RosterAgent
 from worker.core.roster import Facts, agent_of, facts_from_json, facts_to_json, newest, record_of
-from worker.store.roster_models import AgentRow, RosterEventRow
+from worker.store.roster_models import AgentRow, RosterEventRow, SetAside
 from worker.store.tables import agents, roster_events, set_aside
 from worker.store.upsert import insert_or_replace
 
@@ -18,7 +18,26 @@ WAITING, PLANNED, HELD, REJECTED = "waiting", "planned", "held", "rejected"
 IN_AT_ONCE = 400
 AgentKey = tuple[str, str]  # profile, agent
 EventKey = tuple[str, str]  # source, id
+_DOOR = 0x726F73746572  # "roster": the advisory lock of whoever comes in
 _BULK: Any = {"synchronize_session": False}
+
+
+@dataclass(frozen=True, slots=True)
+class WholeRoster:
+    """A snapshot that was taken."""
+
+    at: datetime
+    source: str
+    event_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """An entry of a stream or a queue that is no event."""
+
+    entry: str
+    content: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +48,12 @@ class PastChange:
     agent: str
     before: RosterAgent
     after: RosterAgent | None
+
+
+def take_door(session: Session) -> None:
+    """One at a time comes in, until the transaction ends: what is weighed is what is there, and no fact is lost."""
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _DOOR})
 
 
 def known_events(session: Session, keys: Collection[EventKey]) -> set[EventKey]:
@@ -57,6 +82,14 @@ def agents_of(session: Session, profile: str) -> list[AgentKey]:
         (profile, agent)
         for agent in session.execute(select(agents.c.agent).where(agents.c.profile == profile)).scalars()
     ]
+
+
+def whole_rosters(session: Session, profile: str) -> list[WholeRoster]:
+    """A snapshot's own row names no agent."""
+    columns = roster_events.c
+    query = select(columns.time, columns.source, columns.event_id)
+    taken = (columns.profile == profile, columns.agent == "", columns.state == PLANNED)
+    return [WholeRoster(row.time, row.source, row.event_id) for row in session.execute(query.where(*taken))]
 
 
 def facts_of(session: Session, profile: str) -> dict[str, Facts]:
@@ -146,14 +179,30 @@ def guarded_changes(session: Session, profile: str, since: datetime, until: date
     ]
 
 
-def put_aside(session: Session, door: str, entries: Iterable[tuple[str, str, str]], at: datetime) -> None:
-    """Keep entries that are no events: (entry, content, reason)."""
-    rows = [
-        {"door": door, "entry": entry, "content": content, "reason": reason, "at": at}
-        for entry, content, reason in entries
-    ]
+def held_by(session: Session, door: str) -> tuple[int, int] | None:
+    """The approval that what is held of this door waits for, and how many events that is."""
+    columns = roster_events.c
+    query = select(columns.approval_id, func.count()).where(columns.state == HELD, columns.door == door)
+    newest = query.group_by(columns.approval_id).order_by(columns.approval_id.desc()).limit(1)
+    row = session.execute(newest).first()
+    return None if row is None else (row[0], row[1])
+
+
+def put_aside(session: Session, door: str, entries: Sequence[Unreadable], at: datetime) -> None:
+    """Keep entries that are no events; one that was delivered twice is kept once."""
+    if not entries:
+        return
+    names = [one.entry for one in entries]
+    query = select(set_aside.c.entry).where(set_aside.c.door == door, set_aside.c.entry.in_(names))
+    known = set(session.execute(query).scalars())
+    rows = [asdict(one) | {"door": door, "at": at} for one in entries if one.entry not in known]
     if rows:
         session.execute(insert(set_aside), rows)
+
+
+def list_aside(session: Session, limit: int) -> list[SetAside]:
+    """Newest first."""
+    return list(session.execute(select(SetAside).order_by(col(SetAside.id).desc()).limit(limit)).scalars())
 
 
 def find_agent(session: Session, profile: str, agent: str) -> AgentRow | None:
