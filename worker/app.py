@@ -9,6 +9,8 @@ from kombu.entity import Exchange, Queue
 from schemas.lanes import Lane
 
 TASK = "coachsync.run_chunk"
+EVENTS_TASK = "coachsync.submit_roster_events"
+INTAKE = "coachsync.intake"  # its queue: other services send to it
 HARD_LIMIT = timedelta(seconds=120)  # above a chunk's time, patience and slack with the longest request timeout
 
 # The default exchange routes by the queue's name; a named one needs a binding that a flush of the broker deletes.
@@ -43,8 +45,8 @@ def make_app(broker_url: str, *, key_prefix: str = "coachsync:") -> Celery:
     app.conf.update(_SETTINGS)
     app.steps["consumer"].add(ForgetMessages)
     app.conf.task_queues = [
-        Queue(queue_name(lane), exchange=_DIRECT, routing_key=queue_name(lane))
-        for lane in (Lane.INTERACTIVE, Lane.BULK)
+        Queue(name, exchange=_DIRECT, routing_key=name)
+        for name in (queue_name(Lane.INTERACTIVE), INTAKE, queue_name(Lane.BULK))
     ]
     app.conf.broker_transport_options = _TRANSPORT | {"global_keyprefix": key_prefix}
     return app

@@ -5,6 +5,7 @@
     receipt = enqueue_target_updates([{"name": "customers/…/targets/t-1", "target": 82.5, …}], key="nightly-2026-01-31")
 
 When a call returns, everything accepted is committed. What was refused is in the receipt, row by row, with its reason.
+Events of the roster are taken all together or not at all: ``submit_roster_events``.
 A server may import this, call it, and fork afterwards: at a moment when no thread of it is in a call.
 """
 
@@ -12,6 +13,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cache
+from itertools import islice
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -19,12 +21,32 @@ from pydantic import ValidationError
 from schemas.jobs import QuotaRecalculation, TargetUpdate
 from schemas.lanes import Lane
 from worker.configuration import settings
+from worker.core.guard import GuardTripped
 from worker.intake.accept import KeyConflict, Offered, Receipt, RowFate, Unreadable, accept
+from worker.intake.read_events import read_event
+from worker.intake.roster_events import (
+    MOST_EVENTS,
+    EventError,
+    EventReceipt,
+    EventsRefused,
+    Submission,
+    accept_events,
+)
+from worker.intake.roster_folding import Event
 from worker.intake.row_errors import errors_of
 from worker.runtime import Runtime
 from worker.store.batches import NewBatch
 
-__all__ = ["KeyConflict", "Receipt", "enqueue_quota_recalculations", "enqueue_target_updates"]
+__all__ = [
+    "EventReceipt",
+    "EventsRefused",
+    "GuardTripped",
+    "KeyConflict",
+    "Receipt",
+    "enqueue_quota_recalculations",
+    "enqueue_target_updates",
+    "submit_roster_events",
+]
 
 W = TypeVar("W", TargetUpdate, QuotaRecalculation)
 
@@ -60,6 +82,22 @@ def enqueue_quota_recalculations(
     return _enqueue(QuotaRecalculation, recalculations, NewBatch("python", lane, label, key), runtime or _runtime())
 
 
+def submit_roster_events(
+    events: Iterable[Event | Mapping[str, Any]], *, approve: bool = False, runtime: Runtime | None = None
+) -> EventReceipt:
+    """Take events of the roster, CloudEvents 1.0 as JSON has them: all of them, each once, or none.
+
+    Up to 100,000. An event that was told before, by its source and id, is told no second time. ``approve``: a person
+    knows that they change more than the guard allows. Raises ``EventsRefused`` with all that is wrong, by index and
+    field; ``GuardTripped``, whose ``approval_id`` a person may approve and the same call come again; ``SettingsError``
+    and the database's errors.
+    """
+    runtime = runtime or _runtime()
+    read = _read_events(islice(events, MOST_EVENTS + 1))
+    submission = Submission(read, "python", f"{len(read):,} events from Python", approve=approve)
+    return accept_events(runtime.database, submission, runtime.settings.guard)
+
+
 @cache
 def _runtime() -> Runtime:
     return Runtime(settings.from_environment())
@@ -84,6 +122,20 @@ def _enqueue(
     receipt = accept(runtime.database, rows, new, runtime.settings.remote_for, forced=force, on_page=fates.extend)
     runtime.dispatcher.nudge()
     return replace(receipt, row_fates=tuple(fates))
+
+
+def _read_events(given: Iterable[Event | Mapping[str, Any]]) -> list[Event]:
+    events: list[Event] = []
+    errors: list[EventError] = []
+    for index, one in enumerate(given):
+        match read_event(one):
+            case tuple() as wrong:
+                errors += [EventError(index, error.field, error.reason) for error in wrong]
+            case event:
+                events.append(event)
+    if errors:
+        raise EventsRefused(errors)
+    return events
 
 
 def _rows(kind: type[W], given: Iterable[W | Mapping[str, Any]]) -> Iterator[Offered | Unreadable]:

@@ -1,17 +1,23 @@
-"""Celery's side: one task, and what a worker process opens and closes around it."""
+"""Celery's side: two tasks, and what a worker process opens and closes around them."""
 
+from threading import Event
 from typing import Any
 
 from celery import Task, shared_task
+from celery.exceptions import Reject
 from celery.signals import worker_process_init, worker_process_shutdown
+from sqlalchemy.exc import SQLAlchemyError
 
 from schemas.lanes import Lane
-from worker.app import TASK
+from worker.app import EVENTS_TASK, TASK
 from worker.configuration import settings
+from worker.configuration.problems import SettingsError
 from worker.executor import Chunk, Summary
+from worker.intake.roster_delivery import Door, deliver, entries_of
 from worker.log import get_logger, log_context
 from worker.runtime import Runtime, WorkerRuntime
 
+PAUSE = 1.0  # seconds before events that could not be taken go back to their queue, from where they come at once
 _log = get_logger(__name__)
 _here: dict[str, WorkerRuntime] = {}
 
@@ -40,6 +46,19 @@ def run_chunk(self: Task, job_ids: list[int], remote: str, lane: str, *, probe: 
     chunk = Chunk(self.request.id, remote, Lane(lane), tuple(job_ids), probe)
     with log_context(chunk=chunk.id, remote=remote, lane=lane):
         _tell(_runtime().run_chunk(chunk), len(job_ids))
+
+
+@shared_task(bind=True, name=EVENTS_TASK)
+def submit_roster_events(self: Task, *given: Any, **named: Any) -> None:
+    """``[event, …]``, each CloudEvents JSON. Acknowledged once they are committed; else the message goes back."""
+    entries = entries_of(self.request.id, given, named)
+    try:
+        runtime = _runtime().runtime
+        deliver(runtime.database, entries, Door("celery", "events of the roster from Celery"), runtime.settings.guard)
+    except (SQLAlchemyError, SettingsError) as error:
+        _log.warning("roster_events_wait", door="celery", error=repr(error)[:300])
+        Event().wait(PAUSE)
+        raise Reject(error, requeue=True) from error
 
 
 def _tell(summary: Summary, jobs: int) -> None:

@@ -23,6 +23,7 @@ from worker.loops.pruner import Pruner
 from worker.loops.refresher import Refresher
 from worker.loops.rescuer import Rescuer
 from worker.loops.runner import Scheduled, run_loops
+from worker.loops.stream_consumer import StreamConsumer
 from worker.oversight import planner_of, reconciler_of
 from worker.runtime import Runtime, WorkerRuntime, process_name
 
@@ -75,13 +76,19 @@ def loops() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     sending = WorkerRuntime(runtime)
-    remote_side = threading.Thread(target=run_loops, args=(_asking_remotes(sending), stop, time.monotonic))
-    remote_side.start()
+    beside = [
+        threading.Thread(target=run_loops, args=(some, stop, time.monotonic))
+        for some in (_asking_remotes(sending), _listening(runtime))
+        if some
+    ]
+    for each in beside:
+        each.start()
     try:
         run_loops(_scheduled(runtime), stop, time.monotonic)
     finally:
         stop.set()
-        remote_side.join()
+        for each in beside:
+            each.join()
         sending.close()
         runtime.close()
 
@@ -103,6 +110,15 @@ def _scheduled(runtime: Runtime) -> list[Scheduled]:
 def _asking_remotes(sending: WorkerRuntime) -> list[Scheduled]:
     """A remote may take its time to answer: nobody else waits for it."""
     return [Scheduled("reconciler", reconciler_of(sending), timedelta(seconds=0.02), timedelta(seconds=1))]
+
+
+def _listening(runtime: Runtime) -> list[Scheduled]:
+    """A whole roster takes its time to be taken: nobody else waits for it."""
+    settings = runtime.settings
+    if settings.roster.stream is None:
+        return []
+    consumer = StreamConsumer(runtime.database, runtime.redis, settings.roster.stream, settings.guard, process_name())
+    return [Scheduled("stream", consumer, timedelta(seconds=0.02), timedelta(seconds=0.5))]
 
 
 def sandbox(

@@ -43,7 +43,8 @@ class EventsRefused(Exception):  # noqa: N818 - the house names what happened
     def __init__(self, errors: Sequence[EventError]) -> None:
         first = errors[0]
         more = f" (and {len(errors) - 1:,} more)" if len(errors) > 1 else ""
-        super().__init__(f"events[{first.index}]: {first.field}: {first.reason}{more}")
+        place = f"events[{first.index}]" + (f": {first.field}" if first.field else "")
+        super().__init__(f"{place}: {first.reason}{more}")
         self.errors = tuple(errors)
 
 
@@ -100,8 +101,8 @@ def accept_events(database: Database, submission: Submission, guard: GuardOption
     Raises ``EventsRefused``, ``GuardTripped``, or the database's error where it stays away.
     """
     if len(submission.events) > MOST_EVENTS:
-        reason = f"{len(submission.events):,} events at once; at most {MOST_EVENTS:,} are taken, split them"
-        raise EventsRefused([EventError(MOST_EVENTS, "events", reason)])
+        reason = f"at most {MOST_EVENTS:,} events are taken at once; split them"
+        raise EventsRefused([EventError(MOST_EVENTS, "", reason)])
     receipt, reason = patiently(lambda: _accept_once(database, submission, guard))
     if reason and receipt.approval_id:
         raise GuardTripped(reason, receipt.approval_id)
