@@ -42,8 +42,9 @@ format: $(READY) ## format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-docs: $(READY) ## write the reference of the commands anew
+docs: $(READY) ## write the references of the commands and of the roster's events anew
 	$(BIN)/python -m worker.cli.reference docs/reference/cli.md
+	$(BIN)/python -m worker.cli.event_schema docs/reference/roster-events.schema.json
 
 chaos: $(READY) ## the whole crash test: kills, a flushed broker, faults, on SQLite and PostgreSQL (minutes)
 	COACHSYNC_TEST_ROWS=10000 $(PYTEST) tests/acceptance -m slow -s
