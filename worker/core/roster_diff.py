@@ -42,7 +42,8 @@ def _there(known: Mapping[str, Facts], told: Mapping[str, RosterAgent], *, first
         if before is None:
             yield RosterEventType.JOINED, name, data
         elif changed := _changed(before, agent):
-            kind = RosterEventType.MOVED if "groups" in changed else RosterEventType.CHANGED
+            moved = "groups" in changed and "joined_at" not in changed  # which a move does not speak of
+            kind = RosterEventType.MOVED if moved else RosterEventType.CHANGED
             yield kind, name, {"agent": name, "profile": agent.profile, **{one: data[one] for one in changed}}
 
 
