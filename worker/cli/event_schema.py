@@ -20,7 +20,7 @@ def event_schema() -> str:
 
 
 def _untitled(value: Any) -> Any:
-    """pydantic gives each field its own name again as a title."""
+    """Each field would have its own name again as a title."""
     if isinstance(value, dict):
         return {key: _untitled(one) for key, one in value.items() if key != "title"}
     return [_untitled(one) for one in value] if isinstance(value, list) else value

@@ -18,11 +18,10 @@ def diff(known: Mapping[str, Facts], snapshot: SnapshotEvent, *, first: bool) ->
 
     Who is new since the last roster joined at its time; of those in the ``first`` one nobody knows when they did.
     """
-    told = {agent.agent: agent for agent in snapshot.data.agents}
     envelope = {"specversion": "1.0", "source": snapshot.source, "time": format_instant(snapshot.time)}
     return [
         ROSTER_EVENT.validate_python({**envelope, "id": id_of(snapshot.id, agent), "type": kind, "data": data})  # type: ignore[misc]  # no snapshot among them
-        for kind, agent, data in [*_there(known, told, first=first), *_gone(known, told, snapshot)]
+        for kind, agent, data in [*_there(known, snapshot, first=first), *_gone(known, snapshot)]
     ]
 
 
@@ -34,24 +33,36 @@ def id_of(snapshot_id: str, agent: str) -> str:
     return f"{snapshot_id[:180]}/{hashlib.sha256(whole.encode()).hexdigest()}"
 
 
-def _there(known: Mapping[str, Facts], told: Mapping[str, RosterAgent], *, first: bool) -> Iterator[_Change]:
-    for name, agent in told.items():
-        facts = known.get(name)
-        before = agent_of(agent.profile, name, facts) if facts else None
+def _there(known: Mapping[str, Facts], snapshot: SnapshotEvent, *, first: bool) -> Iterator[_Change]:
+    for agent in snapshot.data.agents:
+        facts = known.get(agent.agent, Facts())
+        before = agent_of(agent.profile, agent.agent, facts)
         data = ({"joined_at": None} if first else {}) | agent.model_dump(mode="json", exclude_unset=True)
         if before is None:
-            yield RosterEventType.JOINED, name, data
+            if _could_change(facts, snapshot):
+                yield RosterEventType.JOINED, agent.agent, data
         elif changed := _changed(before, agent):
             moved = "groups" in changed and "joined_at" not in changed  # which a move does not speak of
             kind = RosterEventType.MOVED if moved else RosterEventType.CHANGED
-            yield kind, name, {"agent": name, "profile": agent.profile, **{one: data[one] for one in changed}}
+            yield (
+                kind,
+                agent.agent,
+                {"agent": agent.agent, "profile": agent.profile} | {one: data[one] for one in changed},
+            )
 
 
-def _gone(known: Mapping[str, Facts], told: Mapping[str, RosterAgent], snapshot: SnapshotEvent) -> Iterator[_Change]:
-    for name, facts in known.items():
-        active = facts.fields.get(ACTIVE)
-        if name not in told and active and active.value and active.at <= snapshot.time:
+def _gone(known: Mapping[str, Facts], snapshot: SnapshotEvent) -> Iterator[_Change]:
+    told = {agent.agent for agent in snapshot.data.agents}
+    for name, facts in sorted(known.items()):
+        there = agent_of(snapshot.data.profile, name, facts) is not None
+        if name not in told and there and _could_change(facts, snapshot):
             yield RosterEventType.LEFT, name, {"agent": name, "profile": snapshot.data.profile}
+
+
+def _could_change(facts: Facts, snapshot: SnapshotEvent) -> bool:
+    """Whether the agent is there: nothing newer is known of that."""
+    known = facts.fields.get(ACTIVE)
+    return known is None or known.at <= snapshot.time
 
 
 def _changed(before: RosterAgent, agent: RosterAgent) -> list[str]:

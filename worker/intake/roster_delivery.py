@@ -21,6 +21,7 @@ from worker.store.roster import Unreadable
 
 PAGE = 5_000
 _LONGEST_NAME = 255
+_LONGEST_REASON = 300
 _log = get_logger(__name__)
 
 
@@ -65,20 +66,25 @@ def deliver(database: Database, entries: Sequence[Entry], door: Door, guard: Gua
 
 
 def _deliver(database: Database, entries: Sequence[Entry], door: Door, guard: GuardOptions) -> None:
+    """What none of us has foreseen is looked for one by one, and costs its neighbours nothing."""
     try:
         _take(database, entries, door, guard)
     except Exception as error:
-        if isinstance(error, SQLAlchemyError) and not (isinstance(error, DBAPIError) and not is_passing(error)):
+        if _is_the_store_s(error) or (len(entries) == 1 and entries[0].reason):
             raise
-        if len(entries) > 1:
-            for entry in entries:
-                _deliver(database, [entry], door, guard)
-        elif entries[0].reason:
-            raise
-        else:
+        if len(entries) == 1:
             _log.exception("roster_event_broke", door=door.name, entry=printable(entries[0].name, _LONGEST_NAME))
-            broken = replace(entries[0], reason=f"it could not be taken: {printable(repr(error), 300)}")
-            _deliver(database, [broken], door, guard)
+            cause = printable(repr(getattr(error, "orig", error)), _LONGEST_REASON)
+            entries = [replace(entries[0], reason=f"it could not be taken: {cause}")]
+    else:
+        return
+    for entry in entries:
+        _deliver(database, [entry], door, guard)
+
+
+def _is_the_store_s(error: Exception) -> bool:
+    """Whether the same events may be taken another time."""
+    return is_passing(error) if isinstance(error, DBAPIError) else isinstance(error, SQLAlchemyError)
 
 
 def _take(database: Database, entries: Sequence[Entry], door: Door, guard: GuardOptions) -> None:

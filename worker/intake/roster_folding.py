@@ -71,7 +71,8 @@ class Folding:
 
     def _take_whole(self, event: SnapshotEvent) -> None:
         profile = event.data.profile
-        known = {agent: facts for (home, agent), facts in self._known.items() if home == profile}
+        names = {agent for home, agent in self._known if home == profile} | {one.agent for one in event.data.agents}
+        known = {name: self._facts((profile, name)) for name in names}
         first = all(event.time <= one.at for one in self._rosters[profile])
         self.told.append(Told(event, None, None, Outcome.APPLIED))
         derived = diff(known, event, first=first)
