@@ -38,6 +38,7 @@ class StreamConsumer:
     guard: GuardOptions
     name: str
     dead_after: timedelta = DEAD_AFTER
+    forgotten_after: timedelta = FORGOTTEN_AFTER
     _joined: bool = field(default=False, init=False)
 
     def run_once(self) -> int:
@@ -92,7 +93,7 @@ class StreamConsumer:
     def _forget_the_dead(self) -> None:
         """Those who have nothing left to take over."""
         for one in cast("Sequence[dict[str, Any]]", self.redis.xinfo_consumers(self.stream, GROUP)):
-            if one["pending"] == 0 and one["idle"] * _MS > FORGOTTEN_AFTER:
+            if one["pending"] == 0 and one["idle"] * _MS > self.forgotten_after:
                 self.redis.xgroup_delconsumer(self.stream, GROUP, one["name"])
 
 
