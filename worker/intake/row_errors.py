@@ -14,10 +14,15 @@ MAX_ERRORS_PER_ROW = 20
 MAX_VALUE_CHARACTERS = 200
 MAX_REASON_CHARACTERS = 500
 
+_NAME = "must be 1 to 500 characters, without spaces"
 _PATTERNS = {
     "requestKey": "must be 1 to 255 printable ASCII characters, without spaces",
-    "group": "must be 1 to 500 characters, without spaces",
-    "user": "must be 1 to 500 characters, without spaces",
+    "group": _NAME,
+    "user": _NAME,
+    "agent": _NAME,
+    "groups": _NAME,
+    "source": _NAME,
+    "id": "must be 1 to 255 characters, none of them a control character",
     "criterionOrChapterId": "must be at most 128 characters, without spaces and / ? # & %",
 }
 _REASONS = {
@@ -101,6 +106,7 @@ def _reason(detail: ErrorDetails) -> str:
         return str(context["error"])
     if kind == "enum":
         return f"must be {context['expected']}".replace("'", "")
-    if kind == "string_pattern_mismatch" and detail["loc"][-1] in _PATTERNS:
-        return _PATTERNS[str(detail["loc"][-1])]
+    named = next((part for part in reversed(detail["loc"]) if isinstance(part, str)), "")
+    if kind == "string_pattern_mismatch" and named in _PATTERNS:
+        return _PATTERNS[named]
     return _REASONS.get(kind) or detail["msg"].replace("Input should", "must").replace("String should", "must")
