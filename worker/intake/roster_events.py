@@ -120,7 +120,10 @@ def foresee(database: Database, submission: Submission, guard: GuardOptions) -> 
 
 
 def release_held(session: Session, approval_id: int) -> int:
-    """A person has said yes: the events are folded as if they had just come. Returns their number."""
+    """A person has said yes: the events are folded as if they had just come. Returns their number.
+
+    Whoever decides takes the door first (``roster.take_door``), as all do who come in, or the two would meet crosswise.
+    """
     roster.take_door(session)
     held = roster.held_events(session, approval_id)
     numbers = {(row.source, row.event_id): row.seq for row in held}

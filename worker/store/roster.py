@@ -92,12 +92,6 @@ def whole_rosters(session: Session, profile: str) -> list[WholeRoster]:
     return [WholeRoster(row.time, row.source, row.event_id) for row in session.execute(query.where(*taken))]
 
 
-def facts_of(session: Session, profile: str) -> dict[str, Facts]:
-    """Everybody who was ever known in a profile."""
-    query = select(agents.c.agent, agents.c.facts).where(agents.c.profile == profile)
-    return {row.agent: facts_from_json(row.facts) for row in session.execute(query)}
-
-
 def keep_agents(session: Session, facts: Mapping[AgentKey, Facts]) -> None:
     """Write what is known now; what the planner has noted of them stays."""
     rows = [
