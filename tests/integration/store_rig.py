@@ -11,15 +11,17 @@ from sqlalchemy import select, update
 from sqlmodel import col
 
 from schemas.coaching import Target
-from schemas.ids import ROW_BITS
+from schemas.ids import ROW_BITS, job_id
 from schemas.jobs import JobState, QuotaRecalculation, TargetUpdate, Wish
 from schemas.lanes import Lane
 from worker.configuration.credentials import NoCredentials
 from worker.configuration.remotes import NoRemote, Remote
 from worker.configuration.values import Idempotency
+from worker.core.acceptance import Offer, Quiet
 from worker.core.decisions import Decision, GiveBack, Succeed
-from worker.intake.accept import Offered, Receipt, RowFate, Unreadable, accept
-from worker.store.batches import NewBatch
+from worker.intake.accept import Offered, Receipt, RowFate, Unreadable, accept, canonical
+from worker.store.acceptance import Page, accept_page
+from worker.store.batches import NewBatch, open_batch, seal
 from worker.store.claims import Claimed, Lease, claim
 from worker.store.engine import Database
 from worker.store.models import Batch, Job, KnownTarget
@@ -94,6 +96,16 @@ def job_ids(store: Database, *wishes: Wish | None, **how: Any) -> list[int]:
 def job_of(store: Database, wish: Wish, **how: Any) -> int:
     (one,) = job_ids(store, wish, **how)
     return one
+
+
+def resting(store: Database, quiet: Quiet, *wishes: Wish) -> list[int]:
+    """Accept one page of wishes that rest; returns their jobs."""
+    with store.write() as session:
+        batch = open_batch(session, NewBatch("storm", Lane.BULK))
+        offers = [Offer(job_id(batch.id, row), row, one, canonical(one)) for row, one in enumerate(wishes, start=1)]
+        accept_page(session, Page(batch.id, Lane.BULK, offers, quiet=quiet), lambda _: REMOTE.name)
+        seal(session, batch.id)
+    return [offer.id for offer in offers]
 
 
 def take(store: Database, *ids: int, owner: str = "m-1", lasts: timedelta = LASTS) -> list[Claimed]:

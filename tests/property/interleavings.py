@@ -20,6 +20,7 @@ from schemas.coaching import Target, TargetWrite
 from schemas.jobs import JobState, TargetUpdate
 from tests.integration import store_rig
 from tests.services.stores import empty
+from worker.core.acceptance import Quiet
 from worker.core.decisions import CHANGED_ELSEWHERE, Decision, Effort, Fail, GiveBack, Succeed, decide
 from worker.core.resolution import (
     AlreadyThere,
@@ -40,6 +41,7 @@ from worker.store.tables import jobs
 BEFORE = 5.0
 PERSONS = 60.0
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
+QUIET = Quiet(timedelta(hours=1), timedelta(hours=2))  # no storm ends by itself within a story
 T = TypeVar("T")
 
 
@@ -65,11 +67,12 @@ MAY_ARRIVE = (*ARRIVES, *IN_FLIGHT, Fate.LOST_NEVER)
 
 @dataclass(frozen=True, slots=True)
 class Accept:
-    """``age``: the wish has an ``asOf`` of long ago, else none."""
+    """``age``: the wish has an ``asOf`` of long ago, else none. ``rests``: it becomes a job when its storm is over."""
 
     which: int
     value: float
     age: int | None = None
+    rests: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +140,7 @@ _WHICH = st.sampled_from([0, 0, 0, 1])
 _VALUES = st.sampled_from([10.0, 20.0, 30.0])
 _FATES = st.sampled_from([*Fate, *[Fate.ANSWERED] * 4])
 _PICKS = st.integers(0, 11)
-_ACCEPTS = st.builds(Accept, _WHICH, _VALUES, st.none() | st.integers(0, 3))
+_ACCEPTS = st.builds(Accept, _WHICH, _VALUES, st.none() | st.integers(0, 3), st.booleans())
 _WORKS = st.builds(Work, _WHICH, _VALUES, _FATES | st.just(None), st.booleans(), st.booleans())
 _BATCHES = st.builds(AcceptBatch, st.lists(st.tuples(_WHICH, _VALUES), min_size=2, max_size=4).map(tuple))
 _SENDS = st.builds(SendOne, _PICKS, _FATES)
@@ -218,9 +221,9 @@ class World:
 
     def _take(self, step: Step) -> None:  # noqa: C901 - one arm a step
         match step:
-            case Accept(which=which, value=value, age=age):
+            case Accept(which=which, value=value, age=age, rests=rests):
                 as_of = None if age is None else LONG_AGO + timedelta(minutes=age)
-                self._accept(store_rig.wish(which, value, as_of=as_of))
+                self._accept(store_rig.wish(which, value, as_of=as_of), quiet=QUIET if rests else None)
             case AcceptBatch(wishes=wishes):
                 self._accept(*(store_rig.wish(which, value) for which, value in wishes))
             case Work():
@@ -242,9 +245,10 @@ class World:
             case _:
                 pass  # nobody is there to do it
 
-    def _accept(self, *wishes: TargetUpdate) -> None:
+    def _accept(self, *wishes: TargetUpdate, quiet: Quiet | None = None) -> None:
         """An ``asOf`` of long ago is older than any wish without one."""
-        for wish, job in zip(wishes, store_rig.job_ids(self.store, *wishes), strict=True):
+        ids = store_rig.resting(self.store, quiet, *wishes) if quiet else store_rig.job_ids(self.store, *wishes)
+        for wish, job in zip(wishes, ids, strict=True):
             self.values[job] = wish.target
             version = (0, wish.as_of.minute) if wish.as_of else (1, next(self.clock))
             if wish.name not in self.newest or version >= self.newest[wish.name][0]:

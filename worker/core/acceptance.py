@@ -161,9 +161,9 @@ def _accept(plan: Acceptance, offer: Offer, now: datetime, *, forced: bool, quie
         plan.superseded[standing.pending_job_id] = offer.id
     unchanged = not forced and not standing.running and is_unchanged(offer.wish, standing.known)
     fate = Fate.UNCHANGED if unchanged else Fate.QUEUED
-    pending = standing.pending_job_id is not None
-    since = ((standing.debounced_since if pending else None) or now) if quiet else None
-    due = max(filter(None, [standing.not_before, quiet.due_at(now, since) if quiet and since else None]), default=None)
+    since = _resting_since(standing, now) if quiet else None
+    rested = quiet.due_at(now, since) if quiet and since else None
+    due = max(filter(None, [standing.not_before, rested]), default=None)
     plan.accepted.append(Accepted(offer, fate, version, not_before=due, debounced_since=since))
     plan.standings[name] = replace(
         standing,
@@ -172,6 +172,11 @@ def _accept(plan: Acceptance, offer: Offer, now: datetime, *, forced: bool, quie
         pending_job_id=None if unchanged else offer.id,
         debounced_since=since,
     )
+
+
+def _resting_since(standing: Standing, now: datetime) -> datetime | None:
+    """When the storm began. What goes at once, since somebody asked for it without rest, is not held up by one."""
+    return now if standing.pending_job_id is None else standing.debounced_since
 
 
 def _settle_superseded_within(plan: Acceptance) -> None:
