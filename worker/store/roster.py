@@ -94,18 +94,20 @@ def whole_rosters(session: Session, profile: str) -> list[WholeRoster]:
 
 def keep_agents(session: Session, facts: Mapping[AgentKey, Facts]) -> None:
     """Write what is known now; what the planner has noted of them stays."""
-    rows = [
-        {
-            "profile": profile,
-            "agent": agent,
-            "facts": facts_to_json(known),
-            "record": record_of(profile, agent, known).model_dump_json(by_alias=True),
-            "active": agent_of(profile, agent, known) is not None,
-            "changed_at": newest(known),
-        }
-        for (profile, agent), known in sorted(facts.items())
-    ]
-    insert_or_replace(session, agents, rows)
+    insert_or_replace(session, agents, [_agent_row(*key, known) for key, known in sorted(facts.items())])
+
+
+def _agent_row(profile: str, agent: str, known: Facts) -> dict[str, Any]:
+    record = record_of(profile, agent, known)
+    return {
+        "profile": profile,
+        "agent": agent,
+        "facts": facts_to_json(known),
+        "record": record.model_dump_json(by_alias=True),
+        "active": agent_of(profile, agent, known) is not None,
+        "coaching_plan_name": record.coaching_plan_name,
+        "changed_at": newest(known),
+    }
 
 
 def insert_events(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -62,13 +62,14 @@ class AgentRow(SQLModel, table=True):
     """An agent as all events so far have them. ``facts`` holds each field with the time of its newest fact (JSON).
 
     ``record`` is the agent for readers, ``active`` whether they are there. ``policy_id`` is the policy that was last
-    weighed for them, ``review_at`` when it is to be weighed again without any event.
+    weighed for them, ``review_at`` when it is to be weighed again without any event. Several may share one plan.
     """
 
     __tablename__ = "agents"
     __table_args__ = (
         index_where("agents_review", "review_at", where="review_at IS NOT NULL"),
         Index("agents_policy", "policy_id"),
+        Index("agents_plan", "coaching_plan_name"),
     )
 
     profile: str = ordered_key()
@@ -76,6 +77,7 @@ class AgentRow(SQLModel, table=True):
     facts: str = words()
     record: str = words()
     active: bool
+    coaching_plan_name: str = ""
     policy_id: int | None = big(nullable=True)
     review_at: datetime | None = instant()
     changed_at: datetime = instant(nullable=False)

@@ -41,12 +41,14 @@ def upgrade() -> None:
         sa.Column("facts", sa.Text(), nullable=False),
         sa.Column("record", sa.Text(), nullable=False),
         sa.Column("active", sa.Boolean(), nullable=False),
+        sa.Column("coaching_plan_name", sa.String(), nullable=False),
         sa.Column("policy_id", sa.BigInteger(), nullable=True),
         sa.Column("review_at", INSTANT, nullable=True),
         sa.Column("changed_at", INSTANT, nullable=False),
         sa.PrimaryKeyConstraint("profile", "agent"),
     )
     op.create_index("agents_policy", "agents", ["policy_id"], unique=False)
+    op.create_index("agents_plan", "agents", ["coaching_plan_name"], unique=False)
     _index_where("agents_review", "agents", ["review_at"], where="review_at IS NOT NULL", unique=False)
 
     op.create_table(
