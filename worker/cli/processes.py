@@ -78,7 +78,7 @@ def loops() -> None:
     sending = WorkerRuntime(runtime)
     beside = [
         threading.Thread(target=run_loops, args=(some, stop, time.monotonic))
-        for some in (_asking_remotes(sending), _listening(runtime))
+        for some in (_planning(runtime), _asking_remotes(sending), _listening(runtime))
         if some
     ]
     for each in beside:
@@ -102,8 +102,16 @@ def _scheduled(runtime: Runtime) -> list[Scheduled]:
         Scheduled("rescuer", Rescuer(database), second, second * 2),
         Scheduled("heart", Heart(database, process_name(), "loops"), second * 10, second * 10),
         Scheduled("pruner", Pruner(database, keep), second, second * 600),
+    ]
+
+
+def _planning(runtime: Runtime) -> list[Scheduled]:
+    """A reorganisation takes its time to be planned: nobody else waits for it."""
+    settings, second = runtime.settings, timedelta(seconds=1)
+    refresher = Refresher(runtime.database, settings.reconcile, settings.remote_for)
+    return [
         Scheduled("planner", planner_of(runtime), second / 10, second),
-        Scheduled("refresher", Refresher(database, settings.reconcile, settings.remote_for), second, second * 15),
+        Scheduled("refresher", refresher, second, second * 15),
     ]
 
 

@@ -28,10 +28,10 @@ from worker.core.drift import Action, Finding, Kind, Modes, action_of, compare
 from worker.exchanges import NoPermit, Read
 from worker.intake.accept import canonical
 from worker.log import get_logger
-from worker.loops.planner import listing_of
-from worker.store import batches, cadences, drifts, planning, quarantine, reconciling
+from worker.store import batches, cadences, drifts, quarantine, reconciling, wants
 from worker.store.acceptance import Page, accept_page, lock_resources
 from worker.store.batches import NewBatch
+from worker.store.cadences import listing_of
 from worker.store.engine import Database, database_now
 from worker.store.known import find_target
 from worker.store.oversight_models import Reconciliation
@@ -252,7 +252,7 @@ class Reconciler:
         run = session.get_one(Reconciliation, run.id, populate_existing=True)
         if not reconciling.go_on(session, run, {"finished_at": database_now(session), "error": None, **values}):
             return
-        planning.clear_obstacles(session, run.profile)
+        wants.clear_obstacles(session, run.profile)
         cadence = listing_of(run.profile)
         every = self._every(run.profile)
         pause = every if run.found else cadences.slower(session, cadence, every, self.options.at_most)

@@ -1,34 +1,31 @@
-"""The refresher asks for the quotas of the policy anew: at their pace, and when a new evaluation period has begun."""
+"""The refresher asks for the quotas of the policy anew: at their pace, and when an evaluation period is over."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlmodel import Session
 
-from schemas.ids import job_id
 from schemas.jobs import QuotaRecalculation
-from schemas.lanes import Lane
-from schemas.names import customer_of
 from worker.configuration.oversight import ReconcileOptions
 from worker.configuration.remotes import NoRemote, Remote
-from worker.core.acceptance import Offer
 from worker.core.policy import quota_wish
-from worker.intake.accept import canonical
-from worker.store import batches, cadences, planning, policies
-from worker.store.acceptance import Page, accept_page
-from worker.store.batches import NewBatch
+from worker.core.refresh import LastAnswer, Pace, due_at
+from worker.planning.placing import Placing
+from worker.store import cadences, policies
 from worker.store.engine import Database, database_now
-from worker.store.known import quota_history
+from worker.store.known import CurrentQuota, answers_of
+from worker.store.refreshing import LastAsked, last_asked
 
 SOURCE = "refresh"
+TURN = "refresher"
 TURN_LASTS = timedelta(seconds=30)
-LOOK_AGAIN = timedelta(seconds=30)
-PREFIX = "quota "
 
 
 @dataclass(frozen=True, slots=True)
 class Refresher:
+    """What is due follows from the answers and from what was asked: nothing is to be kept beside them."""
+
     database: Database
     options: ReconcileOptions
     remote_for: Callable[[str], Remote | NoRemote]
@@ -36,38 +33,36 @@ class Refresher:
     def run_once(self) -> int:
         """Returns the number of quotas that were asked for."""
         with self.database.read() as session:
-            force = policies.in_force(session)
-            wishes = {quota_wish(rule).resource: quota_wish(rule) for rule in force.policy.quotas} if force else {}
-            due = self._due(session, wishes)
-        return sum(self._ask(wishes[resource]) for resource in due)
-
-    def _due(self, session: Session, wishes: dict[str, QuotaRecalculation]) -> list[str]:
-        """Those that are due, and those that nobody has looked at yet."""
-        known = cadences.known(session, [PREFIX + resource for resource in wishes])
-        due = set(cadences.due(session, PREFIX))
-        return [one for one in wishes if PREFIX + one in due or PREFIX + one not in known]
-
-    def _ask(self, wish: QuotaRecalculation) -> bool:
-        name, remote = PREFIX + wish.resource, self.remote_for(customer_of(wish.resource))
+            if not self._due(session):
+                return 0
         with self.database.write() as session:
-            cadences.make_known(session, [name])
-            if cadences.take_turn(session, name, TURN_LASTS) is None:
-                return False
-            if isinstance(remote, NoRemote) or planning.open_jobs(session, [wish.resource]):
-                cadences.postpone(session, name, LOOK_AGAIN)
-                return False
-            batch = batches.open_batch(session, NewBatch(SOURCE, Lane.BULK, "the pace of the reconciliation"))
-            offer = Offer(job_id(batch.id, 1), 1, wish, canonical(wish))
-            accept_page(session, Page(batch.id, Lane.BULK, [offer]), lambda _: remote.name)
-            batches.seal(session, batch.id)
-            self._set_next(session, name, wish)
-        return True
+            cadences.make_known(session, [TURN])
+            if cadences.take_turn(session, TURN, TURN_LASTS) is None:
+                return 0
+            placed = Placing(self.remote_for, SOURCE).place(session, self._due(session), "quotas that are due")
+            cadences.set_next(session, TURN, timedelta(0))
+            return len(placed.jobs)
 
-    def _set_next(self, session: Session, name: str, wish: QuotaRecalculation) -> None:
-        """Sooner where the last two answers differ, or where the period that they are about ends."""
-        every = min(self.options.every, self.options.usecases.get(wish.usecase_name or "", self.options.every))
-        last = quota_history(session, limit=2, resource=wish.resource)
-        steady = len({answer.total_agent_quota for answer in last}) <= 1
-        pause = cadences.slower(session, name, every, self.options.at_most) if steady else every
-        ends = last[0].period_end if last else None
-        cadences.set_next(session, name, pause, due_at=ends if ends and ends > database_now(session) else None)
+    def _due(self, session: Session) -> list[QuotaRecalculation]:
+        """Of the policy in force; what nobody serves waits until somebody does."""
+        force = policies.in_force(session)
+        wishes = {wish.resource: wish for wish in map(quota_wish, force.policy.quotas if force else ())}
+        served = {name: wish for name, wish in wishes.items() if not Placing(self.remote_for, SOURCE).unserved(name)}
+        answers, asked = answers_of(session, served), last_asked(session, served)
+        now = database_now(session)
+        return [wish for name, wish in served.items() if self._is_due(wish, answers.get(name), asked.get(name), now)]
+
+    def _is_due(
+        self, wish: QuotaRecalculation, answer: CurrentQuota | None, asked: LastAsked | None, now: datetime
+    ) -> bool:
+        if asked and asked.open:
+            return False
+        pace = Pace(self.options.usecases.get(wish.usecase_name or "", self.options.every), self.options.at_most)
+        due = due_at(_last(answer), asked.at if asked else None, pace)
+        return due is None or due <= now
+
+
+def _last(current: CurrentQuota | None) -> LastAnswer | None:
+    if current is None:
+        return None
+    return LastAnswer(current.answer.answered_at, current.changed_at, current.answer.period_end)

@@ -24,6 +24,11 @@ class Turn:
     pause: timedelta
 
 
+def listing_of(profile: str) -> str:
+    """The cadence at which a profile's targets are looked at."""
+    return f"targets {profile}"
+
+
 def make_known(session: Session, names: Iterable[str]) -> None:
     """What is not known yet is due at once."""
     now = database_now(session)

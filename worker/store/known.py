@@ -1,5 +1,6 @@
 """What is known of targets and quotas: the remote's last word on each, and the wishes that stand against it."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -65,6 +66,14 @@ def list_quotas(session: Session, template: str | None, usecase: str | None, lim
         select(QuotaAnswer, _previous(), _since()).where(columns.id.in_(newest)).order_by(columns.resource).limit(limit)
     )
     return [CurrentQuota(*row) for row in session.execute(query)]
+
+
+def answers_of(session: Session, names: Collection[str]) -> dict[str, CurrentQuota]:
+    """The newest answer of each of these resources that has one."""
+    columns = quota_answers.c
+    newest = select(func.max(columns.id)).where(columns.resource.in_(sorted(names))).group_by(columns.resource)
+    query = select(QuotaAnswer, _previous(), _since()).where(columns.id.in_(newest))
+    return {row[0].resource: CurrentQuota(*row) for row in session.execute(query)}
 
 
 def newest_quota(session: Session, resource: str) -> QuotaAnswer | None:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import select, update
 from sqlmodel import Session, col
@@ -12,27 +13,35 @@ from worker.store.roster_models import PolicyRow
 from worker.store.tables import policies
 from worker.store.upsert import insert_missing
 
+_BULK: Any = {"synchronize_session": False}
+
 
 @dataclass(frozen=True, slots=True)
 class InForce:
     """``since``: when it was adopted."""
 
     id: int
+    digest: str
     policy: Policy
     since: datetime
 
 
 def in_force(session: Session) -> InForce | None:
-    query = select(PolicyRow).where(col(PolicyRow.adopted_at).is_not(None)).order_by(col(PolicyRow.adopted_at).desc())
+    newest = (col(PolicyRow.adopted_at).desc(), col(PolicyRow.id).desc())
+    query = select(PolicyRow).where(col(PolicyRow.adopted_at).is_not(None)).order_by(*newest)
     row = session.execute(query.limit(1)).scalar_one_or_none()
     if row is None or row.adopted_at is None:
         return None
-    return InForce(row.id, Policy.model_validate_json(row.policy), row.adopted_at)
+    return InForce(row.id, row.digest, Policy.model_validate_json(row.policy), row.adopted_at)
+
+
+def find(session: Session, digest: str) -> PolicyRow | None:
+    return session.execute(select(PolicyRow).where(col(PolicyRow.digest) == digest)).scalar_one_or_none()
 
 
 def remember(session: Session, digest: str, policy: Policy) -> PolicyRow:
     """The policy as it was first met."""
-    found = _find(session, digest)
+    found = find(session, digest)
     if found is None:
         row = {
             "digest": digest,
@@ -40,19 +49,16 @@ def remember(session: Session, digest: str, policy: Policy) -> PolicyRow:
             "seen_at": database_now(session),
         }
         insert_missing(session, policies, [row])
-        found = _find(session, digest)
+        found = find(session, digest)
     assert found is not None  # noqa: S101 - it is there now, whoever wrote it
     return found
 
 
 def adopt(session: Session, policy_id: int) -> None:
     now = database_now(session)
-    session.execute(update(policies).where(policies.c.id == policy_id).values(adopted_at=now))
+    session.execute(update(policies).where(policies.c.id == policy_id).values(adopted_at=now), execution_options=_BULK)
 
 
 def note_approval(session: Session, policy_id: int, approval_id: int) -> None:
-    session.execute(update(policies).where(policies.c.id == policy_id).values(approval_id=approval_id))
-
-
-def _find(session: Session, digest: str) -> PolicyRow | None:
-    return session.execute(select(PolicyRow).where(col(PolicyRow.digest) == digest)).scalar_one_or_none()
+    noted = update(policies).where(policies.c.id == policy_id).values(approval_id=approval_id)
+    session.execute(noted, execution_options=_BULK)

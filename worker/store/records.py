@@ -16,12 +16,12 @@ from schemas.ids import ROW_BITS
 from schemas.jobs import JobKind, JobState, QuotaRecalculation
 from worker.core.decisions import AMBIGUOUS_PAUSE, EXISTS, Decision, Fail, GiveBack, Retry, Succeed
 from worker.store import batches as batch_store
+from worker.store import wants
 from worker.store.acceptance import lock_resources
 from worker.store.claims import NO_LEASE, Claimed, by_batch, give_back, let_go, newer_pending
 from worker.store.doubts import mark_uncertain
 from worker.store.engine import database_now
 from worker.store.pauses import pause
-from worker.store.planning import ask_again
 from worker.store.tables import attempts, jobs, quota_answers, resources, targets
 from worker.store.upsert import insert_missing, insert_or_replace
 
@@ -255,7 +255,7 @@ def _name_created(session: Session, records: Sequence[Record]) -> None:
     ]
     insert_missing(session, resources, sorted(created, key=lambda row: str(row["name"])))
     exists = (one.job.id for one in records if isinstance(one.decision, Fail) and one.decision.code == EXISTS)
-    ask_again(session, list(exists))
+    wants.ask_again(session, list(exists))
 
 
 def _holds_numbers(target: Target) -> bool:
