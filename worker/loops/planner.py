@@ -21,14 +21,13 @@ from worker.planning.placing import Placing
 from worker.planning.weighing import weigh
 from worker.store import cadences, planning, policies
 from worker.store.engine import Database
-from worker.store.policies import InForce
 
 SOURCE = "policy"
 TURN = "planner"
 TURN_LASTS = timedelta(seconds=30)
 MOST_PAGES = 20
 
-Step = Callable[[Session, InForce], int]
+Step = Callable[[Session], int]
 
 
 @dataclass(slots=True)
@@ -60,12 +59,11 @@ class Planner:
             if not self.adoption.is_called_for(session):
                 return 0
             objection = self.adoption.objection(session)
-        with self.database.write() as session:
-            if not _has_turn(session) or not self.adoption.is_called_for(session):
-                return 0
-            adopted = self.adoption.settle(session, objection)
-            _end_turn(session)
-            return int(adopted is not None)
+        return self._alone(lambda session: self._settle(session, objection))
+
+    def _settle(self, session: Session, objection: str | None) -> int:
+        """Unless somebody else has done so meanwhile."""
+        return int(self.adoption.is_called_for(session) and self.adoption.settle(session, objection))
 
     def _something_to_do(self) -> bool:
         with self.database.read() as session:
@@ -83,29 +81,23 @@ class Planner:
     def _alone(self, step: Step) -> int:
         """One page, in a transaction that has the turn."""
         with self.database.write() as session:
-            force = policies.in_force(session) if _has_turn(session) else None
-            if force is None:
+            cadences.make_known(session, [TURN])
+            if cadences.take_turn(session, TURN, TURN_LASTS) is None:
                 return 0
-            worked = step(session, force)
-            _end_turn(session)
+            worked = step(session)
+            cadences.set_next(session, TURN, timedelta(0))
             return worked
 
-    def _plan_events(self, session: Session, force: InForce) -> int:
-        return plan_events(session, force, self.placing)
+    def _plan_events(self, session: Session) -> int:
+        force = policies.in_force(session)
+        return plan_events(session, force, self.placing) if force else 0
 
-    def _review(self, session: Session, force: InForce) -> int:
-        some = planning.agents_to_review(session, force.id)
-        weigh(session, force, some, {})
+    def _review(self, session: Session) -> int:
+        force = policies.in_force(session)
+        some = planning.agents_to_review(session, force.id) if force else []
+        if force:
+            weigh(session, force, some, {})
         return len(some)
 
-    def _ask(self, session: Session, _: InForce) -> int:
+    def _ask(self, session: Session) -> int:
         return ask(session, self.placing)
-
-
-def _has_turn(session: Session) -> bool:
-    cadences.make_known(session, [TURN])
-    return cadences.take_turn(session, TURN, TURN_LASTS) is not None
-
-
-def _end_turn(session: Session) -> None:
-    cadences.set_next(session, TURN, timedelta(0))

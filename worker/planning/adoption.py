@@ -14,7 +14,6 @@ from worker.log import get_logger
 from worker.planning.weighing import wanted_of
 from worker.store import approvals, policies, wants
 from worker.store.engine import database_now
-from worker.store.policies import InForce
 
 DOOR = "policy"
 SUBJECT = "the policy of coachsync.toml"
@@ -57,15 +56,15 @@ class Adoption:
             changed += count_changed(before, wanted)
         return judge_share(changed, known, "wanted targets would change or be wanted no more", self.guard)
 
-    def settle(self, session: Session, objection: str | None) -> InForce | None:
-        """The policy in force from now on, None where it stays the one of before."""
+    def settle(self, session: Session, objection: str | None) -> bool:
+        """Whether it is in force from now on; else a person is asked."""
         row = policies.remember(session, self.digest, self.policy)
         if objection and not approvals.is_approved(session, DOOR, self.digest):
             asked = approvals.Asked(DOOR, self.digest, SUBJECT, objection)
             approval = approvals.request(session, asked, self.guard.approval_lasts)
             policies.note_approval(session, row.id, approval.id)
             _log.error("policy_held", reason=objection, approval=approval.id)
-            return None
+            return False
         policies.adopt(session, row.id)
         _log.info("policy_adopted", policy=row.id)
-        return policies.in_force(session)
+        return True
