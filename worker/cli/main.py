@@ -15,6 +15,7 @@ from typer.exceptions import TyperException
 
 from worker.cli.output import ExitCode, Output
 from worker.configuration.problems import SettingsError
+from worker.core.guard import GuardTripped
 from worker.intake.accept import KeyConflict
 from worker.intake.source import FileRefused
 from worker.store.schema import NewerSchema
@@ -28,6 +29,7 @@ GROUPS = (
     "jobs",
     "batches",
     "remotes",
+    "approvals",
     "explain",
     "status",
     "doctor",
@@ -38,7 +40,10 @@ GROUPS = (
 app = typer.Typer(
     name="coachsync",
     help="Keeps coaching targets and quotas true: durable, rate-limited, idempotent updates of a Coaching API.",
-    epilog="Exit codes: 0 done · 1 some work failed · 2 bad input, nothing written · 4 timed out · 130 interrupted",
+    epilog=(
+        "Exit codes: 0 done · 1 some work failed · 2 bad input, nothing written · 3 stopped by the guard,"
+        " nothing written · 4 timed out · 130 interrupted"
+    ),
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
@@ -83,6 +88,9 @@ def main() -> None:
         sys.exit(ExitCode.REFUSED)
     except (FileRefused, KeyConflict, NewerSchema) as error:
         _end(output, str(error), ExitCode.REFUSED)
+    except GuardTripped as error:
+        remedy = f"`coachsync approvals approve {error.approval_id}`, then the same command again, or --approve"
+        _end(output, f"{error}; if that is right: {remedy}", ExitCode.GUARDED)
     except DBAPIError as error:
         _end(output, f"the database refused: {_first_line(error.orig or error)} (coachsync doctor says more)")
     except SQLAlchemyError as error:

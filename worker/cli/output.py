@@ -23,6 +23,7 @@ class ExitCode(IntEnum):
     DONE = 0
     SOME_FAILED = 1
     REFUSED = 2  # bad input or usage, nothing written
+    GUARDED = 3  # more would change than the guard allows: nothing written, a person is asked
     TIMED_OUT = 4
     INTERRUPTED = 130
 

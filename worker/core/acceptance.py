@@ -188,8 +188,11 @@ def _settle_superseded_within(plan: Acceptance) -> None:
 
 def is_unchanged(wish: Wish, known: KnownIdentity | None) -> bool:
     """Whether the remote is known to hold exactly this already."""
-    if known is None or known.uncertain or not isinstance(wish, TargetUpdate):
-        return False
+    return isinstance(wish, TargetUpdate) and known is not None and not known.uncertain and is_as_wished(wish, known)
+
+
+def is_as_wished(wish: TargetUpdate, known: KnownIdentity) -> bool:
+    """Whether the remote's last word is the wish, certain or not."""
     same_score = wish.qa_score is None or same_float32(wish.qa_score, known.qa_score or 0.0)  # 0 may be left out
     return same_score and same_float32(wish.target, known.target) and not identity_differences(wish, known)
 

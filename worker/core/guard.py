@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from fractions import Fraction
 
 from worker.configuration.oversight import GuardOptions
 from worker.core.durations import in_words
@@ -69,7 +70,8 @@ def judge_roster(
 
 def threshold(known: int, limits: GuardOptions) -> int:
     """The most of ``known`` things that may change unasked."""
-    return max(limits.floor, int(known * limits.share))
+    share = Fraction(str(limits.share))  # as it is written: of 100, 0.29 are 29, and not 28.999999999999996
+    return max(limits.floor, int(known * share))
 
 
 def judge_share(changed: int, known: int, what: str, limits: GuardOptions) -> str | None:
@@ -77,6 +79,12 @@ def judge_share(changed: int, known: int, what: str, limits: GuardOptions) -> st
     if not known or changed <= threshold(known, limits):
         return None
     return f"{changed:,} of {known:,} {what}, more than {limits.share:.0%} of them and more than {limits.floor:,}"
+
+
+def judge_targets(changed: int, known: int, limits: GuardOptions) -> str | None:
+    """``changed`` need not be counted any further than to one above what may change."""
+    reason = judge_share(changed, known, "known targets would change", limits)
+    return f"at least {reason}" if reason else None
 
 
 def _over(most: int, size: int, words: str, limits: GuardOptions) -> str | None:

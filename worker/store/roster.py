@@ -133,6 +133,11 @@ def held_events(session: Session, approval_id: int) -> list[RosterEventRow]:
     return list(session.execute(query.order_by(col(RosterEventRow.seq)).with_for_update()).scalars())
 
 
+def count_held(session: Session, approval_id: int) -> int:
+    held = (roster_events.c.approval_id == approval_id, roster_events.c.state == HELD)
+    return int(session.execute(select(func.count()).select_from(roster_events).where(*held)).scalar_one())
+
+
 def reject_held(session: Session, approval_id: int) -> int:
     """A person has said no: these events change nothing. Returns their number."""
     statement = (
