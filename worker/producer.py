@@ -9,8 +9,9 @@ Events of the roster are taken all together or not at all: ``submit_roster_event
 A server may import this, call it, and fork afterwards: at a moment when no thread of it is in a call.
 """
 
+import hashlib
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from itertools import islice
@@ -22,7 +23,7 @@ from schemas.jobs import QuotaRecalculation, TargetUpdate
 from schemas.lanes import Lane
 from worker.configuration import settings
 from worker.core.guard import GuardTripped
-from worker.intake.accept import KeyConflict, Offered, Receipt, RowFate, Unreadable, accept
+from worker.intake.accept import KeyConflict, Offered, Receipt, RowFate, Unreadable, accept, canonical
 from worker.intake.read_events import read_event
 from worker.intake.roster_events import (
     MOST_EVENTS,
@@ -34,6 +35,7 @@ from worker.intake.roster_events import (
 )
 from worker.intake.roster_folding import Event
 from worker.intake.row_errors import errors_of
+from worker.intake.target_guard import TargetGuard
 from worker.runtime import Runtime
 from worker.store.batches import NewBatch
 
@@ -58,16 +60,24 @@ def enqueue_target_updates(  # noqa: PLR0913 - keyword-only: each says one thing
     label: str | None = None,
     lane: Lane = Lane.BULK,
     force: bool = False,
+    approve: bool = False,
     runtime: Runtime | None = None,
 ) -> Receipt:
     """Accept target updates as one batch.
 
     A mapping takes the API's field names in camelCase or snake_case. The same ``key`` with the same content returns the
     first call's receipt; with other content it raises ``KeyConflict``. ``force`` sends what the remote already has.
-    ``runtime`` stands in for the one made from the environment. Raises ``SettingsError`` and the database's errors.
+    ``approve``: a person knows that they change more than the guard allows; else it raises ``GuardTripped``, and
+    nothing is written. ``runtime`` stands in for the one made from the environment. Raises ``SettingsError`` and the
+    database's errors.
     """
-    new = NewBatch("python", lane, label, key)
-    return _enqueue(TargetUpdate, updates, new, runtime or _runtime(), force=force)
+    new, runtime = NewBatch("python", lane, label, key), runtime or _runtime()
+    rows: Iterable[Offered | Unreadable] = _rows(TargetUpdate, updates)
+    guard = TargetGuard(runtime.database, runtime.settings.guard)
+    if not approve and guard.is_needed(key):
+        rows = list(rows)
+        _guard(guard, rows)
+    return _enqueue(rows, new, runtime, force=force)
 
 
 def enqueue_quota_recalculations(
@@ -79,7 +89,8 @@ def enqueue_quota_recalculations(
     runtime: Runtime | None = None,
 ) -> Receipt:
     """Accept quota recalculations as one batch; all else as in ``enqueue_target_updates``."""
-    return _enqueue(QuotaRecalculation, recalculations, NewBatch("python", lane, label, key), runtime or _runtime())
+    rows = _rows(QuotaRecalculation, recalculations)
+    return _enqueue(rows, NewBatch("python", lane, label, key), runtime or _runtime())
 
 
 def submit_roster_events(
@@ -114,11 +125,17 @@ def _disconnect() -> None:
 os.register_at_fork(before=_disconnect, after_in_child=_runtime.cache_clear)
 
 
-def _enqueue(
-    kind: type[W], given: Iterable[W | Mapping[str, Any]], new: NewBatch, runtime: Runtime, *, force: bool = False
-) -> Receipt:
+def _guard(guard: TargetGuard, rows: Sequence[Offered | Unreadable]) -> None:
+    wishes = [row.wish for row in rows if isinstance(row, Offered)]
+    for wish in wishes:
+        guard.weigh(wish)
+    if reason := guard.reason():
+        content = "\n".join(map(canonical, wishes))
+        guard.stop(f"{len(wishes):,} updates from Python", hashlib.sha256(content.encode()).hexdigest(), reason)
+
+
+def _enqueue(rows: Iterable[Offered | Unreadable], new: NewBatch, runtime: Runtime, *, force: bool = False) -> Receipt:
     fates: list[RowFate] = []
-    rows = _rows(kind, given)
     receipt = accept(runtime.database, rows, new, runtime.settings.remote_for, forced=force, on_page=fates.extend)
     runtime.dispatcher.nudge()
     return replace(receipt, row_fates=tuple(fates))

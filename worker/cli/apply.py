@@ -23,7 +23,8 @@ from worker.intake.accept import Offered, Receipt, RowFate, Unreadable, accept
 from worker.intake.readers import BadRow, GoodRow, Row, Tally, first_pass, read_wishes
 from worker.intake.rejected_file import RejectedFile, rejected_path
 from worker.intake.row_errors import FieldError
-from worker.intake.source import FileRefused, Source, source_for, spool
+from worker.intake.source import FileRefused, FileSource, Fingerprint, Source, digest_of, source_for, spool
+from worker.intake.target_guard import TargetGuard
 from worker.runtime import Runtime
 from worker.store.batches import NewBatch
 
@@ -40,6 +41,7 @@ class Asked:
     new: NewBatch
     strict: bool = False
     forced: bool = False
+    approved: bool = False
     afterwards: str | None = None
 
     @property
@@ -74,19 +76,49 @@ def _require_remote(settings: Settings, output: Output) -> None:
 
 
 def apply_file(asked: Asked, runtime: Runtime, output: Output) -> Receipt:
-    """Accept the file's rows; rejected ones go to ``FILE.rejected.csv``. With ``strict`` one bad row refuses all."""
+    """Accept the file's rows; rejected ones go to ``FILE.rejected.csv``. With ``strict`` one bad row refuses all.
+
+    Raises ``GuardTripped`` before anything is written.
+    """
     _require_remote(runtime.settings, output)
     given = asked.source
     rejected = RejectedFile(rejected_path(given, Path.cwd()))
     if not asked.strict:
         rejected.check_writable()
+    guard = _guard_for(asked, runtime)
+    if not (asked.strict or guard):
         return _accept(asked, read_wishes(given, asked.kind), rejected, runtime, output)
     with spool(given) as source:
-        tally = first_pass(source, asked.kind, _at_the_door(runtime.settings))
-        if tally.bad:
-            _show_tally(tally, output)
-            output.fail(f"{asked.file}: {tally.bad:,} of {tally.rows:,} rows are wrong; nothing was written (--strict)")
-        return _accept(asked, read_wishes(source, asked.kind, tally.seen), rejected, runtime, output)
+        seen = _look_through(asked, source, guard, runtime, output)
+        return _accept(asked, read_wishes(source, asked.kind, seen), rejected, runtime, output)
+
+
+def _guard_for(asked: Asked, runtime: Runtime) -> TargetGuard | None:
+    guard = TargetGuard(runtime.database, runtime.settings.guard)
+    unasked = asked.kind is JobKind.TARGET_UPDATE and not asked.approved
+    return guard if unasked and guard.is_needed(asked.new.key) else None
+
+
+def _look_through(
+    asked: Asked, source: FileSource, guard: TargetGuard | None, runtime: Runtime, output: Output
+) -> Fingerprint:
+    """A first pass, for who has to know the whole file before its first row is written."""
+    at_the_door = _at_the_door(runtime.settings)
+
+    def check(row: Row) -> Row:
+        checked = at_the_door(row)
+        if guard and isinstance(checked, GoodRow):
+            guard.weigh(checked.wish)
+        return checked
+
+    with _progress("reading", output):
+        tally = first_pass(source, asked.kind, check)
+    if tally.bad and asked.strict:
+        _show_tally(tally, output)
+        output.fail(f"{asked.file}: {tally.bad:,} of {tally.rows:,} rows are wrong; nothing was written (--strict)")
+    if guard and (reason := guard.reason()):
+        guard.stop(f"the file {asked.file}", digest_of(source, tally.seen), reason)
+    return tally.seen
 
 
 @dataclass(frozen=True, slots=True)

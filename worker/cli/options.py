@@ -18,6 +18,9 @@ Key = Annotated[
     str | None,
     typer.Option("--key", help="The same key with the same file again returns the first receipt.", metavar="K"),
 ]
+Approve = Annotated[
+    bool, typer.Option("--approve", help="You know that it changes more than the guard allows, and it is right.")
+]
 Wait = Annotated[bool, typer.Option("--wait", help="Watch until the batch has ended.")]
 Timeout = Annotated[float | None, typer.Option("--timeout", min=0, help="With --wait: seconds after which to stop.")]
 

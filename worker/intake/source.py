@@ -6,6 +6,7 @@ FileRefused   a file cannot be read, or not written, as asked. Its one line name
 """
 
 import gzip
+import hashlib
 import os
 import shutil
 import stat
@@ -19,6 +20,7 @@ from typing import BinaryIO, Protocol
 from worker.intake.printable import printable
 
 _MAX_NAME = 4096
+_BLOCK = 1 << 20
 
 
 class FileRefused(Exception):  # noqa: N818 - the house names what happened: Refused, Throttled, FileRefused
@@ -74,6 +76,15 @@ def source_for(argument: str, stdin: Readable) -> Source:
 def fingerprint(source: FileSource) -> Fingerprint:
     with _open_file(source) as file:
         return _fingerprint_of(file)
+
+
+def digest_of(source: FileSource, unchanged_since: Fingerprint | None = None) -> str:
+    """SHA-256 of what the file holds; the same for a file and its compressed copy."""
+    digest = hashlib.sha256()
+    with opened(source, unchanged_since) as stream:
+        while block := stream.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 @contextmanager

@@ -50,6 +50,14 @@ def list_targets(session: Session, chosen: TargetFilter, limit: int, after: str 
     return list(session.execute(query).scalars())
 
 
+def count_targets(session: Session, *, prefix: str = "", most: int | None = None) -> int:
+    """How many are known whose names begin so; no further than ``most``."""
+    query = select(targets.c.name).limit(most)
+    if prefix:
+        query = query.where(_begins_with(targets.c.name, prefix))
+    return int(session.execute(select(func.count()).select_from(query.subquery())).scalar_one())
+
+
 def find_target(session: Session, name: str) -> KnownTarget | None:
     return session.get(KnownTarget, name)
 
