@@ -177,7 +177,7 @@ class Overseen:
     async def look(self) -> int:
         """What is due is compared, as soon as the limiter has warmed up."""
         limiter = self.rig.access.limiter
-        while not (grant := await limiter.exchange(Lane.BULK, 1)).permits:
+        while not (grant := await limiter.exchange(Lane.BULK, 1)).permits:  # noqa: ASYNC110 - a limiter sets no event
             await asyncio.sleep(grant.retry_in.total_seconds())
         await limiter.exchange(Lane.BULK, 0, [Settled(permit, sent=False) for permit in grant.permits])
         return await asyncio.to_thread(self.reconciler().run_once)
