@@ -29,6 +29,7 @@ GROUPS = (
     "jobs",
     "batches",
     "remotes",
+    "roster",
     "approvals",
     "explain",
     "status",

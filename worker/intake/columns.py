@@ -9,10 +9,8 @@ from worker.intake.printable import printable
 from worker.intake.record import Fields
 from worker.intake.row_errors import FieldError, value_text
 from worker.intake.source import FileRefused
-from worker.intake.wish_fields import WishFields, nearest
+from worker.intake.spellings import Spellings, nearest
 
-# an empty cell of these says something: the whole template, the whole organisation
-STATED_WHEN_EMPTY = frozenset({"criterionOrChapterId", "coachingPlanName"})
 JSON_CELLS = frozenset({"overrideTaskCompleteConfig"})
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 _MOST_PROBLEMS = 5
@@ -20,10 +18,11 @@ _MOST_PROBLEMS = 5
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """The API's field name of each column, and whether cells need more than a place in the row's fields."""
+    """The field's name of each column, empty where nobody reads it; whether each cell is its field as it stands."""
 
     fields: tuple[str, ...]
     plain: bool
+    stated_when_empty: frozenset[str]
 
     @property
     def may_span_lines(self) -> bool:
@@ -34,12 +33,13 @@ class Columns:
         if len(cells) != len(self.fields):
             return (FieldError("", _wrong_count(len(cells), len(self.fields))),)
         row: Fields = dict(zip(self.fields, cells, strict=True))
+        row.pop("", None)
         if "" in cells:
-            row = {field: cell for field, cell in row.items() if cell != "" or field in STATED_WHEN_EMPTY}
+            row = {field: cell for field, cell in row.items() if cell != "" or field in self.stated_when_empty}
         return row if self.plain else _unfold(row)
 
 
-def columns_of(header: Sequence[str], known: WishFields, where: str, delimiter: str) -> Columns:
+def columns_of(header: Sequence[str], known: Spellings, where: str, delimiter: str) -> Columns:
     """Raise ``FileRefused``, with all that is wrong in one line, unless each column is a field and none is missing."""
     if len(header) == 1 and (remedy := _other_format(header[0], delimiter)):
         raise FileRefused(f"{where}: {remedy}")
@@ -48,14 +48,17 @@ def columns_of(header: Sequence[str], known: WishFields, where: str, delimiter: 
         problems[_MOST_PROBLEMS:] = ["and more"]
     if problems:
         raise FileRefused(f"{where}: {'; '.join(problems)}")
-    fields = tuple(known.columns[name] for name in header)
-    return Columns(fields, plain=not any("." in field or field in JSON_CELLS for field in fields))
+    fields = tuple(known.columns.get(name, "") for name in header)
+    plain = not any("." in field or field in JSON_CELLS for field in fields)
+    return Columns(fields, plain=plain, stated_when_empty=known.stated_when_empty)
 
 
-def _problems(header: Sequence[str], known: WishFields) -> Iterator[str]:
+def _problems(header: Sequence[str], known: Spellings) -> Iterator[str]:
     columns: dict[str, int] = {}
     for number, name in enumerate(header, 1):
         field = known.columns.get(name)
+        if field is None and known.passes_over(name, header):
+            continue
         if not name.strip():
             yield f"column {number} has no name; name it or remove it"
         elif field is None:
@@ -64,7 +67,7 @@ def _problems(header: Sequence[str], known: WishFields) -> Iterator[str]:
             yield f'columns {columns[field]} and {number} are both "{field}"; remove one'
         else:
             columns[field] = number
-    missing = [f'"{field}"' for field in known.required if field not in columns]
+    missing = [known.shown(field) for field in known.required if field not in columns]
     if missing:
         yield f"missing column{'s' if len(missing) > 1 else ''} {', '.join(missing)}"
 

@@ -10,7 +10,7 @@ from worker.intake.quoting import OpenRow, cells_of_line
 from worker.intake.record import Record
 from worker.intake.row_errors import FieldError
 from worker.intake.source import FileRefused
-from worker.intake.wish_fields import WishFields
+from worker.intake.spellings import Spellings
 
 
 class _Row(NamedTuple):
@@ -19,7 +19,7 @@ class _Row(NamedTuple):
     cells: list[str] | FieldError
 
 
-def delimited_records(lines: Iterator[Line], name: str, known: WishFields, delimiter: str) -> Iterator[Record]:
+def delimited_records(lines: Iterator[Line], name: str, known: Spellings, delimiter: str) -> Iterator[Record]:
     source = Lines(lines)
     header = next(_rows(source, delimiter, may_span_lines=False))
     where = f"{name}, line {header.line}"

@@ -9,13 +9,13 @@ from worker.intake.lines import Line
 from worker.intake.printable import printable
 from worker.intake.record import Fields, Record
 from worker.intake.row_errors import MAX_VALUE_CHARACTERS, FieldError, value_text
-from worker.intake.wish_fields import WishFields, nearest
+from worker.intake.spellings import Spellings, nearest
 
 _NOUNS = {dict: "an object", list: "an array", str: "a text", bool: "a boolean", int: "a number", float: "a number"}
 
 
-def jsonl_records(lines: Iterator[Line], known: WishFields) -> Iterator[Record]:
-    names = frozenset(known.keys.values())
+def jsonl_records(lines: Iterator[Line], known: Spellings) -> Iterator[Record]:
+    names = frozenset(key for key, field in known.keys.items() if key == field)
     for line in lines:
         text = text_of(line)
         if isinstance(text, FieldError):
@@ -37,15 +37,16 @@ def _content(text: str) -> Fields | tuple[FieldError, ...]:
     return (FieldError("", f"a line holds one JSON object; this is {_NOUNS.get(type(value), 'null')}"),)
 
 
-def _by_name(content: Fields, known: WishFields) -> Fields | tuple[FieldError, ...]:
+def _by_name(content: Fields, known: Spellings) -> Fields | tuple[FieldError, ...]:
     spelled = Counter(known.keys.get(key) for key in content)
-    errors = [_unknown(key, value, known) for key, value in content.items() if key not in known.keys]
+    unknown = {key: value for key, value in content.items() if key not in known.keys}
+    errors = [_unknown(key, value, known) for key, value in unknown.items() if not known.passes_over(key, content)]
     errors += [
         FieldError(name, "given twice, in two spellings") for name, times in spelled.items() if name and times > 1
     ]
-    return tuple(errors) or {known.keys[key]: value for key, value in content.items()}
+    return tuple(errors) or {known.keys[key]: value for key, value in content.items() if key not in unknown}
 
 
-def _unknown(key: str, value: object, known: WishFields) -> FieldError:
+def _unknown(key: str, value: object, known: Spellings) -> FieldError:
     name = printable(key, MAX_VALUE_CHARACTERS)
     return FieldError(name, f"unknown field{nearest(key, known.keys)}", value_text(value))

@@ -6,20 +6,15 @@ cannot be read at all raises ``FileRefused``.
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import chain
 
 from pydantic import TypeAdapter, ValidationError
 
 from schemas.jobs import JobKind, QuotaRecalculation, TargetUpdate, Wish
-from worker.intake.delimited import delimited_records
-from worker.intake.encoding import BOM, refuse_foreign
-from worker.intake.format import Format, format_of
-from worker.intake.jsonl import jsonl_records
-from worker.intake.lines import Line, read_lines
 from worker.intake.printable import printable
-from worker.intake.record import Fields, Record
+from worker.intake.record import Fields
+from worker.intake.records import records_of
 from worker.intake.row_errors import FieldError, errors_of
-from worker.intake.source import FileRefused, FileSource, Fingerprint, Readable, Source, fingerprint, opened
+from worker.intake.source import FileRefused, FileSource, Fingerprint, Source, fingerprint, opened
 from worker.intake.wish_fields import wish_fields
 
 MAX_RAW_CHARACTERS = 1000
@@ -67,7 +62,7 @@ def read_wishes(source: Source, kind: JobKind, unchanged_since: Fingerprint | No
     validate = _VALIDATE[kind]
     row = 0
     with opened(source, unchanged_since) as stream:
-        for row, (line, text, content) in enumerate(_records(stream, source.name, kind), 1):
+        for row, (line, text, content) in enumerate(records_of(stream, source.name, wish_fields(kind)), 1):
             if isinstance(content, tuple):
                 yield BadRow(row, line, content, _raw(text))
                 continue
@@ -95,31 +90,6 @@ def first_pass(source: FileSource, kind: JobKind, check: Callable[[Row], Row] = 
             if bad <= _FIRST_ERRORS:
                 first_errors.append(row)
     return Tally(rows, bad, tuple(first_errors), seen)
-
-
-def _records(stream: Readable, name: str, kind: JobKind) -> Iterator[Record]:
-    lines = read_lines(stream, name)
-    first = _first_line(lines, name)
-    refuse_foreign(first, name)
-    known = wish_fields(kind)
-    match format_of(first, name):
-        case Format.JSONL:
-            return jsonl_records(chain([first], lines), known)
-        case Format.TSV:
-            return delimited_records(chain([first], lines), name, known, "\t")
-        case Format.CSV:
-            return delimited_records(chain([first], lines), name, known, ",")
-
-
-def _first_line(lines: Iterator[Line], name: str) -> Line:
-    """The first that is not blank, without the mark that some editors put before UTF-8."""
-    for line in lines:
-        first = line
-        if line.number == 1 and line.data.startswith(BOM):
-            first = line._replace(offset=len(BOM), data=line.data.removeprefix(BOM))
-        if first.data.strip():
-            return first
-    raise FileRefused(f"{name}: is empty")
 
 
 def _raw(text: str) -> str:

@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlmodel import Session
 
@@ -17,7 +17,7 @@ from schemas.roster import ROSTER_EVENT, RosterAgent, SnapshotEvent
 from worker.configuration.oversight import GuardOptions
 from worker.core.guard import Change, ChangeKind, GuardTripped, judge_roster
 from worker.intake.patience import patiently
-from worker.intake.roster_folding import Event, Folding
+from worker.intake.roster_folding import Event, Folding, Told
 from worker.store import approvals, roster
 from worker.store.engine import Database, database_now
 from worker.store.roster import EventKey, Unreadable
@@ -109,14 +109,19 @@ def accept_events(database: Database, submission: Submission, guard: GuardOption
     return receipt
 
 
-def foresee(database: Database, submission: Submission, guard: GuardOptions) -> tuple[EventReceipt, str]:
-    """What ``accept_events`` would come to, and why the guard would stop it, if it would; nothing is written.
+class Foreseen(NamedTuple):
+    """``reason``: why the guard would stop it, empty where it would not. ``told``: each event with its agent."""
 
-    Raises ``EventsRefused`` or the database's error.
-    """
+    receipt: EventReceipt
+    reason: str
+    told: Sequence[Told]
+
+
+def foresee(database: Database, submission: Submission, guard: GuardOptions) -> Foreseen:
+    """What ``accept_events`` would come to; nothing is written. Raises ``EventsRefused`` or the database's error."""
     with database.read() as session:
         weighed = _weigh(session, submission, guard, database_now(session))
-    return weighed.receipt, weighed.reason
+    return Foreseen(weighed.receipt, weighed.reason, weighed.folding.of_agents)
 
 
 def release_held(session: Session, approval_id: int) -> int:

@@ -1,14 +1,13 @@
 """How the fields of a wish may be spelled in a file: camelCase or snake_case, the API's own also after ``target.``."""
 
-import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 
 from pydantic import BaseModel
 
 from schemas.coaching import EvaluationPeriod
 from schemas.jobs import JobKind, QuotaRecalculation, TargetUpdate
+from worker.intake.spellings import Spellings
 
 _MODELS: Mapping[JobKind, type[BaseModel]] = {
     JobKind.TARGET_UPDATE: TargetUpdate,
@@ -17,19 +16,12 @@ _MODELS: Mapping[JobKind, type[BaseModel]] = {
 _FLATTENED: Mapping[str, type[BaseModel]] = {"evaluation_period": EvaluationPeriod}
 _OURS = frozenset({"as_of", "request_key", "priority"})
 _PREFIX = "target."
-
-
-@dataclass(frozen=True, slots=True)
-class WishFields:
-    """``columns`` and ``keys`` lead from each accepted spelling to the API's name; a nested column is dotted."""
-
-    columns: Mapping[str, str]
-    keys: Mapping[str, str]
-    required: tuple[str, ...]
+# an empty cell of these says something: the whole template, the whole organisation
+_STATED_WHEN_EMPTY = frozenset({"criterionOrChapterId", "coachingPlanName"})
 
 
 @cache
-def wish_fields(kind: JobKind) -> WishFields:
+def wish_fields(kind: JobKind) -> Spellings:
     model = _MODELS[kind]
     keys = {spelling: camel for snake, camel in _fields(model) for spelling in (snake, camel)}
     columns = {spelling: camel for snake, camel in _columns(model) for spelling in (snake, camel)}
@@ -38,14 +30,7 @@ def wish_fields(kind: JobKind) -> WishFields:
         prefixed = {_PREFIX + spelling: camel for spelling, camel in keys.items() if camel not in ours}
         keys, columns = keys | prefixed, columns | prefixed
     required = tuple(str(info.alias) for info in model.model_fields.values() if info.is_required())
-    return WishFields(columns, keys, required)
-
-
-def nearest(spelling: str, known: Mapping[str, str]) -> str:
-    """`` (did you mean "target"?)``, or nothing where no known spelling is near."""
-    by_lower = {name.lower(): name for name in known}
-    found = difflib.get_close_matches(spelling[:80].strip().lower(), by_lower, n=1)
-    return f' (did you mean "{by_lower[found[0]]}"?)' if found else ""
+    return Spellings(columns, keys, required, _STATED_WHEN_EMPTY)
 
 
 def _fields(model: type[BaseModel]) -> list[tuple[str, str]]:

@@ -1,8 +1,10 @@
 """The agents and the events of the roster: read, lock, keep."""
 
+import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from sqlalchemy import bindparam, func, insert, select, text, tuple_, update
@@ -38,6 +40,16 @@ class Unreadable:
     entry: str
     content: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class AgentFilter:
+    """``there``: who is there, else who has left. ``after`` is an agent of the profile."""
+
+    profile: str | None = None
+    group: str | None = None
+    there: bool = True
+    after: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +216,20 @@ def put_aside(session: Session, door: str, entries: Sequence[Unreadable], at: da
 def list_aside(session: Session, limit: int) -> list[SetAside]:
     """Newest first."""
     return list(session.execute(select(SetAside).order_by(col(SetAside.id).desc()).limit(limit)).scalars())
+
+
+def list_agents(session: Session, chosen: AgentFilter, limit: int) -> list[AgentRow]:
+    """By profile and agent."""
+    query = select(AgentRow).where(col(AgentRow.active) == chosen.there)
+    if chosen.profile is not None:
+        query = query.where(col(AgentRow.profile) == chosen.profile)
+    if chosen.after is not None:
+        query = query.where(col(AgentRow.agent) > chosen.after)
+    ordered = query.order_by(col(AgentRow.profile), col(AgentRow.agent))
+    if chosen.group is None:
+        return list(session.execute(ordered.limit(limit)).scalars())
+    rows = session.execute(ordered.execution_options(yield_per=IN_AT_ONCE)).scalars()
+    return list(islice((row for row in rows if chosen.group in json.loads(row.record)["groups"]), limit))
 
 
 def find_agent(session: Session, profile: str, agent: str) -> AgentRow | None:
