@@ -1,7 +1,7 @@
 """Instants: aware UTC ``datetime``, RFC 3339 on the wire."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, PlainSerializer
@@ -17,7 +17,8 @@ def parse_instant(value: object) -> object:
     if not isinstance(value, str):
         if isinstance(value, datetime):
             return value
-        raise ValueError(f"{value!r:.40} is no RFC 3339 time like 2026-01-31T08:00:00Z")
+        shown = value.isoformat() if isinstance(value, date) else f"{value!r:.40}"
+        raise ValueError(f"{shown} is no RFC 3339 time like 2026-01-31T08:00:00Z")
     match = _RFC3339.fullmatch(value.strip())
     if not match:
         raise ValueError(f"{value[:40]!r} is no RFC 3339 time with an offset, like 2026-01-31T08:00:00Z")

@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Annotated, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, StrictBool, StringConstraints, model_validator
 
 from schemas.base import Value
 from schemas.coaching import AgentOrGroupName, EvaluationPeriod, TaskCompleteConfig
@@ -37,7 +37,7 @@ class QuotaRule(Value):
     template: ScorecardTemplateRevisionName
     usecase: UsecaseName
     groups: tuple[AgentOrGroupName, ...] = ()
-    on: tuple[Fact, ...] = (Fact.JOINED, Fact.LEFT, Fact.MOVED)
+    on: Annotated[tuple[Fact, ...], Field(min_length=1)] = (Fact.JOINED, Fact.LEFT, Fact.MOVED)
     period: PeriodWord | EvaluationPeriod | None = None
     override: TaskCompleteConfig | None = None
 
@@ -58,9 +58,9 @@ class TargetRule(Value):
     usecase: UsecaseName
     criterion: CriterionOrChapterId = ""
     groups: tuple[AgentOrGroupName, ...] = ()
-    first_days: Annotated[int, Field(ge=1, le=3650)] | None = None
+    first_days: Annotated[int, Field(strict=True, ge=1, le=3650)] | None = None
     target: Percentage
-    create: bool = False
+    create: StrictBool = False
     drift: DriftMode | None = None
 
     @model_validator(mode="after")
@@ -82,6 +82,6 @@ class Policy(Value):
         named += [(f"targets[{number}]", rule.name) for number, rule in enumerate(self.targets)]
         for place, name in named:
             if name in seen:
-                raise ValueError(f"{place}.name: another rule is called {name!r:.80} too")
+                raise ValueError(f"{place}.name: is the name of another rule too; give each its own")
             seen.add(name)
         return self

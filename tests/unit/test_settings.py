@@ -85,6 +85,14 @@ def test_a_line_in_a_list_of_tables_is_known_by_its_place() -> None:
     }  # fmt: skip
 
 
+def test_lists_of_tables_in_lists_of_tables_and_quoted_names_have_their_lines() -> None:
+    text = "[[a]]\n[[a.b]]\n[[a]]\n[[a.b]]\nc.d = 1\n[[a.b]]\n[e.'f/g']\n\"h i\" = 1\n"
+    assert find_lines(text) == {
+        "a[0]": 1, "a[0].b[0]": 2, "a[1]": 3, "a[1].b[0]": 4, "a[1].b[0].c.d": 5, "a[1].b[1]": 6, "e.f/g": 7,
+        "e.f/g.h i": 8,
+    }  # fmt: skip
+
+
 def test_the_file_is_sought_by_config_then_working_directory_then_home(tmp_path: Path) -> None:
     for name in ("named", "cwd", "home"):
         (tmp_path / name).mkdir()
@@ -142,9 +150,9 @@ def test_a_config_file_that_was_named_and_is_missing_is_an_error(tmp_path: Path)
             "COACHSYNC_REQUEST_TIMEOUT = 'nan' is no time from 0.1s to 30s; give it like 10, 45s, 90m or 24h",
         ),
         (
-            {"COACHSYNC_KEY_MEMORY": "1d"},
+            {"COACHSYNC_KEY_MEMORY": "1w"},
             "",
-            "COACHSYNC_KEY_MEMORY = '1d' is no time from 1s to 8760h; give it like 10, 45s, 90m or 24h",
+            "COACHSYNC_KEY_MEMORY = '1w' is no time from 1s to 8760h; give it like 10, 45s, 90m or 24h",
         ),
         ({"COACHSYNC_LOG_FORMAT": "xml"}, "", "COACHSYNC_LOG_FORMAT = 'xml' should be 'human' or 'json'"),
         ({"COACHSYNC_IDEMPOTENCY": "both"}, "", "COACHSYNC_IDEMPOTENCY = 'both' should be 'read' or 'header'"),

@@ -3,15 +3,18 @@
 import re
 from pathlib import Path
 
+from worker.configuration.oversight import GuardOptions, ReconcileOptions, RosterOptions
 from worker.configuration.report import describe
 from worker.configuration.settings import NAMES, load_settings
 
 PAGE = (Path(__file__).parents[2] / "docs/reference/settings.md").read_text(encoding="utf-8")
-ROWS = dict(re.findall(r"^\| `(\w+)` \|([^|]*)\|", PAGE, re.MULTILINE))
+ROWS = dict(re.findall(r"^\| `([\w.]+)` \|([^|]*)\|", PAGE, re.MULTILINE))
 
 
 def test_the_reference_names_each_setting_and_no_other() -> None:
-    assert set(ROWS) == NAMES.plain
+    tables = {"roster": RosterOptions, "guard": GuardOptions, "reconcile": ReconcileOptions}
+    in_tables = {f"{table}.{name}" for table, options in tables.items() for name in options.model_fields}
+    assert set(ROWS) == NAMES.plain | in_tables | {"policy"}
 
 
 def test_each_variable_and_each_key_of_authentication_is_named() -> None:
@@ -30,11 +33,13 @@ def test_the_defaults_are_those_in_force(tmp_path: Path) -> None:
         assert row.name == "home" or shown in ROWS[row.name], row.name
 
 
-def test_the_example_is_taken(tmp_path: Path) -> None:
-    (example,) = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
+def test_the_examples_are_taken(tmp_path: Path) -> None:
+    example = "\n".join(re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL))
     key = tmp_path / "globex-key"
     key.write_text("a-key")
     key.chmod(0o600)
     (tmp_path / "coachsync.toml").write_text(example.replace("/run/secrets/globex-key", str(key)))
     settings = load_settings({"HOME": str(tmp_path), "ACME_TOKEN": "a-token"}, cwd=tmp_path)
     assert [remote.rate_limit for remote in settings.remotes] == ["20/second, 300/minute", "5/second"]
+    assert settings.roster.columns.groups == "Team"
+    assert settings.reconcile.usecases

@@ -168,6 +168,7 @@ def test_a_rate_that_is_none_is_refused(text: str) -> None:
         ("1.5h", 5400, "90m"),
         ("24 h", 86_400, "24h"),
         ("3600", 3600, "1h"),
+        ("3d", 259_200, "72h"),
     ],
 )
 def test_a_time_is_given_with_its_unit_or_in_seconds_and_shown_as_it_can_be_given(
@@ -179,7 +180,7 @@ def test_a_time_is_given_with_its_unit_or_in_seconds_and_shown_as_it_can_be_give
     assert ANY_TIME.validate_python(shown) == taken
 
 
-@pytest.mark.parametrize("given", ["", "h", "ten", "1d", "-1s", "1e3", "nan", "inf", "1h30m", "9" * 400, True, "0.9s"])
+@pytest.mark.parametrize("given", ["", "h", "ten", "1w", "-1s", "1e3", "nan", "inf", "1h30m", "9" * 400, True, "0.9s"])
 def test_what_is_no_time_or_out_of_bounds_is_refused_with_the_bounds(given: object) -> None:
     with pytest.raises(ValueError, match="is no time from 1s to 8760h; give it like"):
         LONG_TIME.validate_python(given)

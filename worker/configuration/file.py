@@ -2,15 +2,17 @@
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 FILE_NAME = "coachsync.toml"
-_HEADER = re.compile(r"\s*\[\s*([\w.-]+)\s*\]\s*(?:#.*)?")
-_ARRAY_HEADER = re.compile(r"\s*\[\[\s*([\w.-]+)\s*\]\]\s*(?:#.*)?")
-_KEY = re.compile(r"\s*([\w-]+)\s*=")
+_PART = re.compile(r"""[\w-]+|"[^"\\]*"|'[^']*'""")
+_NAME = rf"((?:{_PART.pattern})(?:\s*\.\s*(?:{_PART.pattern}))*)"
+_HEADER = re.compile(rf"\s*\[\s*{_NAME}\s*\]\s*(?:#.*)?")
+_ARRAY_HEADER = re.compile(rf"\s*\[\[\s*{_NAME}\s*\]\]\s*(?:#.*)?")
+_KEY = re.compile(rf"\s*{_NAME}\s*=")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,16 @@ class SettingsFile:
         """``coachsync.toml line 12`` of a dotted key, without the line where the file leaves a doubt."""
         line = self.lines.get(key)
         return f"{self.path.name} line {line}" if line else str(self.path)
+
+    def place_of(self, path: Sequence[str | int]) -> str:
+        """The line of the value at the end of ``path``, or of the nearest one around it that has one."""
+        for length in range(len(path), 0, -1):
+            key = dotted(path[:length])
+            found = next((name for name in (key, f"{key}[0]") if name in self.lines), None)
+            inside = [name for name in self.lines if name.startswith(f"{key}.")]
+            if name := found or min(inside, key=self.lines.__getitem__, default=None):
+                return self.place(name)
+        return str(self.path)
 
 
 def find_settings_file(explicit: Path | None, candidates: tuple[Path, ...]) -> Path | None:
@@ -48,6 +60,11 @@ def read_settings_file(path: Path) -> SettingsFile:
     return SettingsFile(path, content, find_lines(text))
 
 
+def dotted(path: Sequence[str | int]) -> str:
+    """``policy.quotas[0].on``."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
+
+
 def find_lines(text: str) -> dict[str, int]:
     """The line of each dotted key and of each table.
 
@@ -60,12 +77,12 @@ def find_lines(text: str) -> dict[str, int]:
     counts: dict[str, int] = {}
     for number, line in enumerate(text.split("\n"), start=1):
         if header := _ARRAY_HEADER.fullmatch(line):
-            counts[header[1]] = counts.get(header[1], -1) + 1
+            array = _numbered(header[1], counts, newest=False)
+            counts[array] = counts.get(array, -1) + 1
         if header := header or _HEADER.fullmatch(line):
-            table = _numbered(header[1], counts)
-            name, table = table, f"{table}."
+            table = name = _numbered(header[1], counts)
         elif key := _KEY.match(line):
-            name = f"{table}{key[1]}"
+            name = ".".join(filter(None, [table, *_parts(key[1])]))
         else:
             continue
         twice |= {name} & found.keys()
@@ -73,11 +90,15 @@ def find_lines(text: str) -> dict[str, int]:
     return {name: number for name, number in found.items() if name not in twice}
 
 
-def _numbered(header: str, counts: Mapping[str, int]) -> str:
-    """A table below an array of tables belongs to the array's newest one."""
-    parts = header.split(".")
-    for length in range(len(parts), 0, -1):
-        array = ".".join(parts[:length])
-        if array in counts:
-            return ".".join([f"{array}[{counts[array]}]", *parts[length:]])
-    return header
+def _numbered(header: str, counts: Mapping[str, int], *, newest: bool = True) -> str:
+    """A table below an array of tables belongs to the array's newest one; so does the last part, if ``newest``."""
+    parts, name = _parts(header), ""
+    for number, part in enumerate(parts, start=1):
+        name = f"{name}.{part}" if name else part
+        if name in counts and (newest or number < len(parts)):
+            name = f"{name}[{counts[name]}]"
+    return name
+
+
+def _parts(name: str) -> list[str]:
+    return [part.strip("\"'") for part in _PART.findall(name)]

@@ -1,13 +1,14 @@
 """What coachsync.toml says of the roster, the guard and the reconciliation. The policy has a schema of its own."""
 
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic.alias_generators import to_camel
 
 from schemas.names import ProfileName, UsecaseName
 from schemas.policy import DriftMode
-from worker.configuration.values import duration, whole
+from worker.configuration.values import duration, shown_duration, whole
 
 _SECOND, _MINUTE, _HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
 _NOW = timedelta(0)
@@ -27,7 +28,16 @@ ColumnName = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
 
 class _Table(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    """Like what stands in a policy: fields are taken in snake_case or camelCase."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        hide_input_in_errors=True,
+        alias_generator=to_camel,
+        validate_by_name=True,
+        validate_by_alias=True,
+    )
 
 
 class RosterColumns(_Table):
@@ -37,8 +47,16 @@ class RosterColumns(_Table):
     profile: ColumnName | None = None
     groups: ColumnName | None = None
     usecases: ColumnName | None = None
-    coaching_plan_name: ColumnName | None = Field(default=None, alias="coachingPlanName")
-    joined_at: ColumnName | None = Field(default=None, alias="joinedAt")
+    coaching_plan_name: ColumnName | None = None
+    joined_at: ColumnName | None = None
+
+    @model_validator(mode="after")
+    def _each_once(self) -> Self:
+        seen: dict[str, str] = {}
+        for field, column in self:
+            if column is not None and (other := seen.setdefault(column, field)) != field:
+                raise ValueError(f"{field}: is the column of {other} too; give each field its own")
+        return self
 
 
 class RosterOptions(_Table):
@@ -53,6 +71,13 @@ class RosterOptions(_Table):
     quiet: Annotated[timedelta, duration(_NOW, _HOUR)] = 2 * _SECOND
     longest: Annotated[timedelta, duration(_NOW, _HOUR)] = 15 * _SECOND
     stream: SourceName | None = None
+
+    @model_validator(mode="after")
+    def _quiet_fits(self) -> Self:
+        if self.longest < self.quiet:
+            longest, quiet = shown_duration(self.longest), shown_duration(self.quiet)
+            raise ValueError(f'quiet: is longer than longest, {longest}; give longest = "{quiet}" or more')
+        return self
 
 
 class GuardOptions(_Table):

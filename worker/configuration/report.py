@@ -1,12 +1,13 @@
 """What is in force and where it comes from, for ``coachsync config``. Secrets are masked."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
-from pydantic import SecretStr
+from pydantic import BaseModel, SecretStr
 
 from worker.configuration.credentials import ApiKey, BearerToken, ClientCredentials, Credentials, NoCredentials
+from worker.configuration.oversight import RosterColumns
 from worker.configuration.redaction import mask_secret, mask_url
 from worker.configuration.remotes import Remote, RemoteOptions
 from worker.configuration.settings import Settings
@@ -25,7 +26,7 @@ class Row:
 
 
 def describe(settings: Settings) -> tuple[Row, ...]:
-    """Every setting in force, in a fixed order: the process, the default remote, each other remote."""
+    """Every setting in force, in a fixed order: the process, the remotes, the roster and what follows from it."""
     return tuple(_rows(settings))
 
 
@@ -38,6 +39,7 @@ def _rows(settings: Settings) -> Iterator[Row]:
         prefix = f"remotes.{remote.name}."
         yield Row(f"{prefix}customers", ", ".join(remote.customers), origins.get(f"{prefix}customers", DEFAULT))
         yield from _remote_rows(prefix, remote, settings)
+    yield from _oversight_rows(settings)
 
 
 def _remote_rows(prefix: str, remote: Remote | RemoteOptions, settings: Settings) -> Iterator[Row]:
@@ -48,6 +50,17 @@ def _remote_rows(prefix: str, remote: Remote | RemoteOptions, settings: Settings
         yield Row(f"{prefix}{name}", _shown(getattr(remote, name)), origin)
     for name, value in _credential_rows(remote.credentials):
         yield Row(f"{prefix}{name}", value, origins.get(f"{prefix}{name}", DEFAULT))
+
+
+def _oversight_rows(settings: Settings) -> Iterator[Row]:
+    origins = settings.provenance
+    tables: dict[str, BaseModel] = {table: getattr(settings, table) for table in ("roster", "guard", "reconcile")}
+    for table, options in tables.items():
+        for name, value in options:
+            yield Row(f"{table}.{name}", _shown(value), origins.get(f"{table}.{name}", DEFAULT))
+    policy = settings.policy
+    rules = f"{len(policy.quotas)} quota rules, {len(policy.targets)} target rules"
+    yield Row("policy", rules, origins.get("policy", DEFAULT))
 
 
 def _credential_rows(credentials: Credentials) -> tuple[tuple[str, str], ...]:
@@ -72,13 +85,15 @@ def _masked(secret: SecretStr) -> str:
 
 def _shown(value: object) -> str:
     match value:
-        case None:
-            return ""
         case bool():
             return str(value).lower()
         case timedelta():
             return shown_duration(value)
+        case RosterColumns():
+            return ", ".join(f"{field} in {column!r}" for field, column in value if column is not None)
+        case Mapping():
+            return ", ".join(f"{name} {_shown(one)}" for name, one in value.items())
         case SecretStr():
             return mask_url(value.get_secret_value())
         case _:
-            return mask_url(str(value))
+            return "" if value is None else mask_url(str(value))

@@ -19,7 +19,7 @@ from schemas.policy import Policy
 from worker.configuration.file import SettingsFile, find_settings_file, read_settings_file
 from worker.configuration.oversight import GuardOptions, ReconcileOptions, RosterOptions
 from worker.configuration.oversight_tables import TABLES as OVERSIGHT
-from worker.configuration.oversight_tables import resolve_oversight
+from worker.configuration.oversight_tables import oversight_origins, resolve_oversight
 from worker.configuration.problems import SettingsError, validated
 from worker.configuration.remote_settings import check_access, resolve_credentials, resolve_tables, without_credentials
 from worker.configuration.remotes import DEFAULT_REMOTE, NoRemote, Remote, RemoteOptions
@@ -114,6 +114,7 @@ class _Collected:
     top: Layer
     tables: Mapping[str, Layer]
     oversight: Mapping[str, BaseModel]
+    origins: Mapping[str, Origin]
 
 
 _DERIVED = {"credentials", "embedded_broker", "remotes", "provenance", *OVERSIGHT}
@@ -137,7 +138,7 @@ def _collect(environ: Mapping[str, str], cwd: Path, problems: list[str]) -> _Col
         absolute_paths(variables, cwd, user_home),
     )
     remotes = {name: absolute_paths(table, folder, user_home) for name, table in tables.items()}
-    return _Collected(top, remotes, resolve_oversight(file, problems))
+    return _Collected(top, remotes, resolve_oversight(file, problems), oversight_origins(file))
 
 
 def _default_home(environ: Mapping[str, str]) -> Path | None:
@@ -173,7 +174,7 @@ def _resolve(given: _Collected, environ: Mapping[str, str], *, terminal: bool, p
     derived = {
         "credentials": resolve_credentials(top, environ, problems),
         "embedded_broker": "broker_url" not in given.top,
-        "provenance": _provenance(top, given.tables),
+        "provenance": _provenance(top, given),
         **given.oversight,
     }
     settings = validated(Settings, plain, derived, problems)
@@ -194,9 +195,9 @@ def _derived_defaults(top: Layer, *, terminal: bool) -> dict[str, Given]:
     return {key: Given(key, value, DEFAULT) for key, value in values.items()}
 
 
-def _provenance(top: Layer, tables: Mapping[str, Layer]) -> Mapping[str, Origin]:
+def _provenance(top: Layer, given: _Collected) -> Mapping[str, Origin]:
     origins = dict.fromkeys(sorted(NAMES.plain), DEFAULT)
-    origins |= {slot(key): given.origin for key, given in top.items()}
-    for name, table in tables.items():
-        origins |= {f"remotes.{name}.{slot(key)}": given.origin for key, given in table.items()}
-    return MappingProxyType(origins)
+    origins |= {slot(key): one.origin for key, one in top.items()}
+    for name, table in given.tables.items():
+        origins |= {f"remotes.{name}.{slot(key)}": one.origin for key, one in table.items()}
+    return MappingProxyType({**origins, **given.origins})

@@ -22,8 +22,8 @@ _DATABASE_FORMS = "postgresql://user:password@host/name or sqlite:////absolute/p
 MIN_TIMEOUT = timedelta(seconds=0.1)
 MAX_TIMEOUT = timedelta(seconds=30)  # a chunk has to end within its hard limit, whatever the remote does
 MIN_KEY_MEMORY, KEY_MEMORY, MAX_KEY_MEMORY = timedelta(seconds=1), timedelta(hours=24), timedelta(days=365)
-_SECONDS_A_UNIT = {"s": 1, "m": 60, "h": 3600}
-_DURATION = re.compile(r"(\d+|\d*\.\d+) ?([smh]?)", re.ASCII)
+_SECONDS_A_UNIT = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_DURATION = re.compile(r"(\d+|\d*\.\d+) ?([smhd]?)", re.ASCII)
 
 
 class LogFormat(StrEnum):
@@ -164,14 +164,14 @@ def _texts(check: Callable[[str], str]) -> Callable[[object], object]:
 
 
 def shown_duration(duration: timedelta) -> str:
-    """As it can be given: in the largest unit that divides it."""
+    """As it can be given: in the largest unit up to hours that divides it."""
     seconds = duration / timedelta(seconds=1)
     unit = next((unit for unit in ("h", "m") if seconds and seconds % _SECONDS_A_UNIT[unit] == 0), "s")
     return f"{seconds / _SECONDS_A_UNIT[unit]:.9g}{unit}"
 
 
 def duration(low: timedelta, high: timedelta) -> BeforeValidator:
-    """``45s``, ``90m`` or ``24h``; a number alone is seconds."""
+    """``45s``, ``90m``, ``24h`` or ``3d``; a number alone is seconds."""
 
     def check(value: object) -> timedelta:
         match = _DURATION.fullmatch(str(value))
