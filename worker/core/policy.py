@@ -1,15 +1,17 @@
 """Pure: what the policy makes of the roster. An agent as they were and as they are, in; targets and questions, out."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from schemas.coaching import EvaluationPeriod
 from schemas.jobs import QuotaRecalculation
 from schemas.names import target_identity
 from schemas.policy import Fact, Policy, QuotaRule, TargetRule
 from schemas.roster import RosterAgent
+
+_LATEST = datetime(9900, 1, 1, tzinfo=UTC)  # a mistyped year is no reason to run out of years
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,18 +46,17 @@ def wants_of(agent: RosterAgent, policy: Policy, at: datetime, since: datetime) 
     ``since``: the last time that anything else changed, in the roster or the policy. Without a coaching plan there is
     nothing that an agent's own target could hang on.
     """
-    found: dict[str, WantedTarget] = {}
-    for rule in _rules_for(agent, policy):
-        identity = _identity(agent, rule)
-        if identity not in found and not _is_over(agent, rule, at):
-            found[identity] = _want(agent, rule, identity, max([since, *_ended(agent, policy, identity, at)]))
-    return tuple(found.values())
+    return tuple(
+        _want(agent, rule, identity, max([since, *(turn for turn in _turns(agent, rules) if turn <= at)]))
+        for identity, rules in sorted(_rules_for(agent, policy).items())
+        if (rule := _first(agent, rules, at))
+    )
 
 
 def review_at(agent: RosterAgent, policy: Policy, at: datetime) -> datetime | None:
-    """When what the agent is to have may change without any event: the next end of somebody's first days."""
-    ends = [end for rule in _rules_for(agent, policy) if (end := _end(agent, rule)) and end > at]
-    return min(ends, default=None)
+    """When what the agent is to have changes without any event: the next end of somebody's first days."""
+    turns = (turn for rules in _rules_for(agent, policy).values() for turn in _turns(agent, rules))
+    return min((turn for turn in turns if turn > at), default=None)
 
 
 def quota_asks(before: RosterAgent | None, after: RosterAgent | None, policy: Policy) -> tuple[QuotaAsk, ...]:
@@ -90,8 +91,34 @@ def fits(agent: RosterAgent | None, rule: QuotaRule | TargetRule) -> bool:
     return not rule.groups or not set(rule.groups).isdisjoint(agent.groups)
 
 
-def _rules_for(agent: RosterAgent, policy: Policy) -> Iterator[TargetRule]:
-    return (rule for rule in policy.targets if agent.coaching_plan_name and fits(agent, rule))
+def _rules_for(agent: RosterAgent, policy: Policy) -> dict[str, list[TargetRule]]:
+    """Those that are about the agent, in their order, by what the target is for."""
+    found: dict[str, list[TargetRule]] = {}
+    for rule in policy.targets:
+        if agent.coaching_plan_name and fits(agent, rule):
+            found.setdefault(_identity(agent, rule), []).append(rule)
+    return found
+
+
+def _first(agent: RosterAgent, rules: Iterable[TargetRule], at: datetime) -> TargetRule | None:
+    """The first that is not over; nobody knows how long ago somebody joined whose time of joining is not known."""
+    for rule in rules:
+        end = _end(agent, rule)
+        if rule.first_days is None or (end and at < end):
+            return rule
+    return None
+
+
+def _turns(agent: RosterAgent, rules: Iterable[TargetRule]) -> Iterator[datetime]:
+    """When the next of these rules takes the place of the one that has counted, or nothing does."""
+    last: datetime | None = None
+    for rule in rules:
+        if rule.first_days is None:
+            return  # it counts for ever: no later rule does
+        end = _end(agent, rule)
+        if end and (last is None or end > last):
+            yield end
+            last = end
 
 
 def _identity(agent: RosterAgent, rule: TargetRule) -> str:
@@ -102,22 +129,7 @@ def _end(agent: RosterAgent, rule: TargetRule) -> datetime | None:
     """When the agent's first days are over, for a rule about them."""
     if rule.first_days is None or agent.joined_at is None:
         return None
-    return agent.joined_at + timedelta(days=rule.first_days)
-
-
-def _is_over(agent: RosterAgent, rule: TargetRule, at: datetime) -> bool:
-    if rule.first_days is None:
-        return False
-    end = _end(agent, rule)
-    return end is None or at >= end
-
-
-def _ended(agent: RosterAgent, policy: Policy, identity: str, at: datetime) -> Iterator[datetime]:
-    """The ends of first days that have made this target what it is."""
-    for rule in _rules_for(agent, policy):
-        end = _end(agent, rule)
-        if end and end <= at and _identity(agent, rule) == identity:
-            yield end
+    return min(agent.joined_at, _LATEST) + timedelta(days=rule.first_days)
 
 
 def _want(agent: RosterAgent, rule: TargetRule, identity: str, as_of: datetime) -> WantedTarget:
@@ -141,5 +153,8 @@ def _fact(before: RosterAgent | None, after: RosterAgent | None, rule: QuotaRule
     was, is_now = fits(before, rule), fits(after, rule)
     if was != is_now:
         return Fact.JOINED if is_now else Fact.LEFT
-    moved = was and before is not None and after is not None and before.groups != after.groups
-    return Fact.MOVED if moved else None
+    return Fact.MOVED if was and _place(before) != _place(after) else None
+
+
+def _place(agent: RosterAgent | None) -> tuple[tuple[str, ...], str] | None:
+    return (agent.groups, agent.coaching_plan_name) if agent else None
