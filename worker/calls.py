@@ -14,7 +14,7 @@ from schemas.ids import format_job_id
 from schemas.jobs import JobKind, PeriodWord, QuotaRecalculation, TargetCreation, TargetUpdate
 from schemas.numbers import same_float32
 from worker.chunk_time import ChunkTime
-from worker.core.decisions import EXISTS, Decision, Effort, Fail, GiveBack, Retry, Succeed, decide
+from worker.core.decisions import Decision, Effort, Fail, GiveBack, Retry, Succeed, decide
 from worker.core.periods import period_meant
 from worker.core.resolution import (
     AlreadyThere,
@@ -32,6 +32,7 @@ from worker.exchanges import settled, tried_of
 from worker.permit_pool import PermitPool
 from worker.store.claims import Claimed
 from worker.store.records import Record, Tried
+from worker.store.twins import Twin
 
 T = TypeVar("T")
 
@@ -107,6 +108,8 @@ class Calls:
 
     async def _create(self, wish: TargetCreation) -> Decision:
         """A creation that may have happened is looked for first: no key is known to be honoured, no target has two."""
+        if self.job.twin:
+            return _known(self.job.twin, wish)
         if not self.job.read_first or self._trusts_key():
             return await self._create_now(wish)
         token = ""
@@ -228,7 +231,14 @@ class Calls:
         return outcome
 
 
+def _known(twin: Twin, wish: TargetCreation) -> Decision:
+    if same_float32(twin.target, wish.target) and not twin.uncertain:
+        return Succeed("known", None)
+    seen = f"there is such a target, {twin.name}, which was last seen with {twin.target:.9g}; nothing was sent"
+    return Fail("exists", seen)
+
+
 def _found(found: Target, wish: TargetCreation) -> Decision:
     if same_float32(found.target, wish.target):
         return Succeed("already_there", found)
-    return Fail(EXISTS, f"there is such a target, {found.name}, and it has {found.target:.9g}", found)
+    return Fail("exists", f"there is such a target, {found.name}, and it has {found.target:.9g}", found)

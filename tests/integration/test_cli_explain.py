@@ -1,17 +1,19 @@
 """`coachsync explain`: from any job, batch, target or quota, the whole chain."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from schemas.coaching import Quota
+from schemas.coaching import EvaluationPeriod, Quota
 from schemas.ids import format_job_id
-from schemas.jobs import JobState, QuotaRecalculation
+from schemas.jobs import JobState, QuotaRecalculation, TargetCreation
 from schemas.lanes import Lane
 from tests.integration.cli_rig import Command, chosen_store, command_on, on_both
 from tests.integration.store_rig import (
+    PLAN,
     TEMPLATE,
     USECASE,
     applied,
@@ -241,3 +243,42 @@ def test_an_unknown_name_says_what_is_taken(coachsync: Command, name: str, words
     said = coachsync("explain", name, code=2)
     assert said.err.startswith(f"error: {words}")
     assert said.err.count("\n") == 1
+
+
+def test_a_creation_is_told_by_what_its_target_is_for_and_by_the_name_that_it_got(
+    store: Database, coachsync: Command
+) -> None:
+    created = job_of(
+        store,
+        TargetCreation(
+            scorecard_template_name=TEMPLATE, usecase_name=USECASE, target=82.5, coaching_plan_name=PLAN,
+            criterion_or_chapter_id="c",
+        ),
+    )  # fmt: skip
+    (listed,) = coachsync.json("jobs", "list")
+    assert (listed["kind"], listed["resource"]) == (
+        "target_creation",
+        "customers/acme/profiles/main/targets;template=s;usecase=u;criterion=c;plan=p",
+    )
+    write(store, tried(take_one(store, created), Succeed("created", remote_target(wish("new", 82.5)))))
+
+    told = coachsync("explain", format_job_id(created)).out
+
+    assert "succeeded: the remote had no such target, and has it now" in told
+    assert "the remote showed 82.5 at" in told
+    assert coachsync.json("explain", format_job_id(created))["known"]["name"] == wish("new").name
+    assert format_job_id(created) in coachsync("explain", wish("new").name).out
+
+
+def test_a_quota_is_told_with_the_period_that_it_is_for(store: Database, coachsync: Command) -> None:
+    asked = quota_wish(usecase_name=USECASE, period="next")
+    period = EvaluationPeriod(start_time=datetime(2026, 2, 2, tzinfo=UTC), end_time=datetime(2026, 2, 9, tzinfo=UTC))
+    one = take_one(store, job_of(store, asked))
+    answer = tried(one, Succeed("recalculated", Quota(total_agent_quota=12, total_active_agents_count=3)))
+    write(store, replace(answer, wish=asked.model_copy(update={"evaluation_period": period})))
+
+    told = coachsync("explain", asked.resource).out
+
+    assert "gave 12 for 3 active agents in the period 2026-02-02 00:00:00 to 2026-02-09 00:00:00" in told
+    (quota,) = coachsync.json("quotas", "list")
+    assert (quota["periodStart"], quota["periodEnd"]) == ("2026-02-02T00:00:00Z", "2026-02-09T00:00:00Z")

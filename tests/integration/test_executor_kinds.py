@@ -13,7 +13,9 @@ from api_adapter.outcomes import Operation
 from schemas.jobs import JobState, QuotaRecalculation, TargetCreation
 from schemas.names import profile_of
 from tests.integration.executor_rig import TARGETS, Options, Rig, rigged, wish
+from worker.clock import utc_now
 from worker.store.engine import Database
+from worker.store.models import KnownTarget
 from worker.store.tables import quota_answers, resources, targets
 
 PROFILE = profile_of(TARGETS[0].name)
@@ -40,6 +42,12 @@ def made(rig: Rig) -> list[float]:
     """What the remote has for the coaching plan that NEW is about."""
     there = rig.sandbox.state.targets.values()
     return [target.target for target in there if target.coaching_plan_name == NEW.coaching_plan_name]
+
+
+def learn(store: Database, name: str, value: float, *, uncertain: bool) -> None:
+    """Somebody else's work has shown us this target meanwhile, which is for the same as NEW."""
+    with store.write() as session:
+        session.add(KnownTarget(name=name, target=value, uncertain=uncertain, known_at=utc_now(), **_identity()))
 
 
 def known_names(store: Database) -> set[str]:
@@ -140,6 +148,30 @@ def test_a_creation_whose_worker_died_is_looked_for_first(store: Database) -> No
             assert rig.job(job).state == JobState.SUCCEEDED
             assert Operation.LIST_TARGETS in rig.asked()
             assert made(rig) == [82.5]
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize(
+    ("there", "uncertain", "state"),
+    [(82.5, False, JobState.SUCCEEDED), (50.0, False, JobState.FAILED), (82.5, True, JobState.FAILED)],
+    ids=["with this value", "with another", "with nobody knows what"],
+)
+def test_for_a_target_that_is_known_to_be_there_nothing_is_sent(
+    store: Database, there: float, state: JobState, *, uncertain: bool
+) -> None:
+    async def scene() -> None:
+        async with rigged(store) as rig:
+            (job,) = rig.accept(NEW)
+            learn(store, f"{PROFILE}/targets/by-hand", there, uncertain=uncertain)
+            await rig.run(job)
+            one = rig.job(job)
+            assert (one.state, rig.asked(), made(rig)) == (state, [], [])
+            if state is JobState.SUCCEEDED:
+                assert one.result == "known"
+            else:
+                assert one.error_code == "exists"
+                assert "targets/by-hand" in (one.error or "")
 
     asyncio.run(scene())
 

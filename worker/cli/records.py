@@ -80,6 +80,8 @@ def quota_record(answer: QuotaAnswer) -> Fields:
         "job": _job(answer.job_id),
         "scorecardTemplateName": answer.scorecard_template_name,
         "usecaseName": answer.usecase_name,
+        "periodStart": answer.period_start,
+        "periodEnd": answer.period_end,
     }
 
 

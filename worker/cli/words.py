@@ -15,6 +15,7 @@ _RESULTS = {
     "created": "the remote had no such target, and has it now",
     "applied": "the remote answered with what was wished",
     "recalculated": "the remote answered with the quota",
+    "known": "not sent: a target for the same was known to be there, with this value",
     "already_there": "the remote had it already when it was read; nothing was written",
     "adopted": "not sent: somebody else has set it, and the reconciliation takes that for what is wanted",
     "unchanged": "not sent: the remote was known to have it already",
@@ -99,7 +100,10 @@ def target_words(target: KnownTarget) -> str:
 def quota_words(answer: QuotaAnswer) -> str:
     agents = f"{answer.total_active_agents_count:,} active agents"
     shown_to = format_job_id(answer.job_id)
-    return f"the remote gave {answer.total_agent_quota:,} for {agents} at {cell(answer.answered_at)}, to {shown_to}"
+    start, end = answer.period_start, answer.period_end
+    period = f" in the period {cell(start)} to {cell(end)}" if start and end else ""
+    asked = f"{agents}{period} at {cell(answer.answered_at)}"
+    return f"the remote gave {answer.total_agent_quota:,} for {asked}, to {shown_to}"
 
 
 def counted_words(batch: Batch) -> tuple[str, str]:

@@ -35,10 +35,10 @@ THROTTLED_PAUSE = timedelta(seconds=1)
 
 @dataclass(frozen=True, slots=True)
 class Succeed:
-    """``result`` in one word; ``known`` what the remote now holds."""
+    """``result`` in one word; ``known`` what the remote now holds, None where it was not asked."""
 
     result: str
-    known: Target | Quota
+    known: Target | Quota | None
 
 
 @dataclass(frozen=True, slots=True)

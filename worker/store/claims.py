@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -23,7 +23,7 @@ from sqlalchemy import (
 from sqlmodel import Session
 
 from schemas.ids import ROW_BITS
-from schemas.jobs import JobKind, JobState
+from schemas.jobs import JobKind, JobState, TargetCreation
 from worker.core.acceptance import KnownIdentity
 from worker.core.decisions import ALONE_AFTER, AMBIGUOUS_PAUSE, MOST_CRASHES
 from worker.store import batches as batch_store
@@ -31,6 +31,7 @@ from worker.store.acceptance import known_identities, lock_resources
 from worker.store.doubts import mark_uncertain, values_in_doubt
 from worker.store.engine import database_now
 from worker.store.tables import jobs
+from worker.store.twins import Twin, twins_of
 
 _BULK: Any = {"synchronize_session": False}
 RESCUED_AT_ONCE = 1_000
@@ -48,7 +49,8 @@ class Lease:
 class Claimed:
     """A job that is ours until its lease ends, with all that its walk needs.
 
-    ``ours``, for one that reads first: values that older wishes in doubt may have left at the remote.
+    ``ours``, for one that reads first: values that older wishes in doubt may have left at the remote. ``twin``, for a
+    creation: the target that is there for the same already.
     """
 
     id: int
@@ -63,9 +65,10 @@ class Claimed:
     read_first: bool
     first_sent_at: datetime | None
     baseline: float | None
-    known: KnownIdentity | None
+    known: KnownIdentity | None = None
     ours: tuple[float, ...] = ()
     version: int = 0
+    twin: Twin | None = None
 
 
 def claim(session: Session, ids: Sequence[int], lease: Lease) -> list[Claimed]:
@@ -78,8 +81,12 @@ def claim(session: Session, ids: Sequence[int], lease: Lease) -> list[Claimed]:
     rows = _claim_rows(session, ids, lease, database_now(session))
     known = known_identities(session, sorted({row.resource for row in rows}))
     ours = values_in_doubt(session, [row.resource for row in rows if row.read_first])
+    creations = [row.wish for row in rows if row.kind == JobKind.TARGET_CREATION]
+    twins = twins_of(session, [TargetCreation.model_validate_json(wish) for wish in creations])
     return [
-        _claimed(row, known.get(row.resource), ours.get(row.resource, ()))
+        replace(
+            _claimed(row), known=known.get(row.resource), ours=ours.get(row.resource, ()), twin=twins.get(row.resource)
+        )
         for row in sorted(rows, key=lambda row: row.id)
     ]
 
@@ -142,7 +149,7 @@ def _rescue(session: Session, lost: Select[Any]) -> list[int]:
     return [*poison, *(row.id for row in returned)]
 
 
-def _claimed(row: Any, known: KnownIdentity | None, ours: tuple[float, ...]) -> Claimed:
+def _claimed(row: Any) -> Claimed:
     return Claimed(
         id=row.id,
         fence=row.fence,
@@ -157,8 +164,6 @@ def _claimed(row: Any, known: KnownIdentity | None, ours: tuple[float, ...]) -> 
         read_first=row.read_first,
         first_sent_at=row.first_sent_at,
         baseline=row.baseline,
-        known=known,
-        ours=ours,
     )
 
 

@@ -7,7 +7,7 @@ from sqlalchemy import func, select, tuple_
 from sqlmodel import Session, col
 
 from schemas.ids import ROW_BITS
-from schemas.jobs import JobState
+from schemas.jobs import JobKind, JobState, TargetCreation
 from worker.store import pauses, quarantine
 from worker.store.engine import database_now
 from worker.store.explaining_roster import Origins, origins_of
@@ -16,6 +16,7 @@ from worker.store.listing import ErrorCount, attempts_by_job, attempts_of, error
 from worker.store.models import Attempt, Batch, Job, KnownTarget, Pause, Quarantine, QuotaAnswer, Rejection
 from worker.store.selection import in_state
 from worker.store.tables import jobs
+from worker.store.twins import twins_of
 
 SHOWN = 10
 COUNTED_AHEAD = 10_000  # past this it is "many", and counting on would cost more than it tells
@@ -92,7 +93,7 @@ def job_story(session: Session, job_id: int) -> JobStory | None:
         superseded=session.execute(select(func.count()).select_from(replaced.subquery())).scalar_one(),
         by=find_job(session, job.superseded_by) if job.superseded_by else None,
         newest=_newest(session, job.resource),
-        target=find_target(session, job.resource),
+        target=find_target(session, _target_of(session, job)),
         quota=newest_quota(session, job.resource),
         waiting=_waiting(session, job),
         origins=origins_of(session, job),
@@ -129,6 +130,14 @@ def batch_story(session: Session, batch_id: int) -> BatchStory | None:
         example=example,
         waiting=_waiting(session, example) if example else None,
     )
+
+
+def _target_of(session: Session, job: Job) -> str:
+    """The name of what a job is about: a creation's target has got it from the remote."""
+    if job.kind != JobKind.TARGET_CREATION:
+        return job.resource
+    twins = twins_of(session, [TargetCreation.model_validate_json(job.wish)])
+    return twins[job.resource].name if job.resource in twins else job.resource
 
 
 def _newest(session: Session, name: str) -> Job | None:
