@@ -9,7 +9,7 @@ from sqlalchemy import func, insert, select, update
 from schemas.coaching import Target
 from schemas.instants import format_instant, parse_instant
 from schemas.jobs import JobKind, JobState, TargetCreation, TargetUpdate, Wish
-from schemas.names import target_identity
+from schemas.names import profile_of, target_identity
 from tests.integration.oversight_rig import COMPLIANCE, PROFILE, VOICE, plan_of
 from tests.integration.store_rig import let_time_pass, take, tried, write
 from worker.core.decisions import Succeed
@@ -164,9 +164,8 @@ def _wish_of(kind: str, text: str) -> TargetUpdate | TargetCreation:
 
 def _target_of(wish: TargetUpdate | TargetCreation) -> Target:
     """A target that is made gets its name of what it is for."""
-    made = f"{wish.scorecard_template_name.split('/scorecardTemplates/')[0]}/targets/for-" + "-".join(
-        part.rsplit("/", 1)[-1] for part in (wish.scorecard_template_name, wish.coaching_plan_name or "all")
-    )
+    what = (wish.scorecard_template_name, wish.criterion_or_chapter_id or "all", wish.coaching_plan_name or "all")
+    made = f"{profile_of(what[0])}/targets/for-" + "-".join(part.rsplit("/", 1)[-1] for part in what)
     return Target(
         name=wish.name if isinstance(wish, TargetUpdate) else made,
         scorecard_template_name=wish.scorecard_template_name,

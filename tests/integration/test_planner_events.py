@@ -20,12 +20,13 @@ from tests.integration.oversight_rig import (
     PROFILE,
     Centre,
     event,
+    plan_of,
     quota_rule,
     serve,
     snapshot,
     target_rule,
 )
-from tests.integration.planner_rig import all_asks, listed, target_jobs, wanted
+from tests.integration.planner_rig import all_asks, identity_of, listed, target_jobs, wanted, work
 from tests.integration.store_rig import assert_adds_up, change, job, let_time_pass
 from tests.services.stores import empty
 from worker.configuration.oversight import RosterOptions
@@ -115,6 +116,22 @@ def test_each_event_knows_the_job_that_it_came_to(store: Database) -> None:
     by_event = {(ask.event_seq, ask.rule) for ask in all_asks(store)}
     assert by_event == {(1, "compliance"), (1, "empathy"), (1, "closing"), (2, "chat")}
     assert {ask.job_id for ask in all_asks(store)} == {one.id for one in quota_jobs(store)}
+
+
+def test_each_event_knows_the_target_that_it_changed_also_of_who_shares_the_plan(store: Database) -> None:
+    centre = Centre(store, ALL)
+    both = plan_of("ann")
+    centre.tell(event("joined", "ann", groups=["tier-2"]), event("joined", "bob", coachingPlanName=both))
+    centre.plan()
+    listed(store)
+    centre.plan()
+    work(store)
+    centre.tell(event("left", "ann", 1))
+    centre.plan()
+    creation, update = target_jobs(store)
+    of_targets = [(ask.event_seq, ask.rule, ask.job_id) for ask in all_asks(store) if ask.rule != "voice quota"]
+    assert of_targets == [(1, "second tier", creation.id), (3, "everybody", update.id)]
+    assert {ask.resource for ask in all_asks(store)} > {identity_of("ann")}
 
 
 def test_a_quota_that_nobody_serves_holds_up_no_event(store: Database) -> None:

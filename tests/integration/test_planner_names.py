@@ -24,6 +24,7 @@ from worker.loops.planner import Planner
 from worker.store.cadences import listing_of
 from worker.store.engine import Database, database_now
 from worker.store.tables import cadences, wants
+from worker.store.wants import clear_obstacles
 
 ONE_RULE = Policy(targets=(target_rule(),))
 NONE_MADE = Policy(targets=(target_rule(create=False),))
@@ -65,6 +66,7 @@ def test_what_the_remote_has_already_is_no_request(store: Database) -> None:
 
 def test_a_target_that_is_not_known_waits_for_a_listing_which_comes_soon(store: Database) -> None:
     centre = Centre(store, ONE_RULE)
+    listed(store)
     later = put_off_listing(store)
     centre.tell(event("joined", "ann"))
     centre.plan()
@@ -84,7 +86,7 @@ def test_a_listing_under_way_keeps_its_pace(store: Database) -> None:
     assert due_at(store, listing_of(PROFILE)) == later
 
 
-def test_a_listing_that_began_before_does_not_tell(store: Database) -> None:
+def test_a_listing_that_began_before_or_is_not_through_does_not_tell(store: Database) -> None:
     centre = Centre(store, ONE_RULE)
     listed(store)
     centre.tell(event("joined", "ann"))
@@ -92,8 +94,15 @@ def test_a_listing_that_began_before_does_not_tell(store: Database) -> None:
     assert target_jobs(store) == []
     listed(store, error="it broke")
     centre.plan()
+    listed(store, finished=False)
+    with store.write() as session:
+        clear_obstacles(session, PROFILE)
+    centre.plan()
     assert target_jobs(store) == []
     assert want_of(store, "ann").obstacle
+    listed(store)
+    centre.plan()
+    assert len(target_jobs(store)) == 1
 
 
 def test_a_target_that_a_listing_has_not_shown_is_made_once(store: Database) -> None:

@@ -174,10 +174,9 @@ def test_who_is_told_of_while_a_new_policy_is_met_page_by_page_is_weighed_by_it(
     centre.tell(*(event("joined", agent) for agent in many))
     centre.plan()
     centre.policy = Policy(targets=(target_rule("new", 90, groups=["tier-1"]), target_rule(target=75)))
-    with store.write() as session:
-        digest = centre.planner().adoption.digest
-        asked = approvals.request(session, approvals.Asked("policy", digest, "", ""), timedelta(hours=1))
-        approvals.decide(session, asked.id, approved=True, by="a person")
+    centre.plan()
+    assert requests(store)[-1].reason.startswith("1,200 of 1,200 wanted targets")
+    decide(store, approved=True)
     centre.tell(event("moved", "m0600", 1, groups=["tier-2"]))
     centre.plan()
     found = wanted(store)
