@@ -10,7 +10,9 @@ import pytest
 from redis import Redis
 
 from schemas.lanes import Lane
+from schemas.policy import Policy
 from tests.integration.cli_rig import Command, chosen_store, command_on, on_both
+from tests.integration.oversight_rig import Centre, event, target_rule
 from tests.integration.store_rig import change, job_ids, job_of, settle, take, take_one, tried, wish, write
 from tests.services import processes
 from worker.core.decisions import Fail, Retry
@@ -156,3 +158,18 @@ def test_loops_that_have_not_been_heard_of_for_a_while_are_not_seen(
     assert [one["name"] for one in coachsync.json("status")["loops"]] == ["here:1"]
     monkeypatch.setattr("worker.cli.status.LOOPS_SEEN_WITHIN", timedelta(0))
     assert "no loops seen: start them with `coachsync loops`" in coachsync.json("status")["verdict"]
+
+
+@on_both
+def test_it_tells_in_one_line_what_of_the_roster_has_not_come_to_anything_yet(
+    store: Database, coachsync: Command
+) -> None:
+    assert "Roster" not in coachsync("status").out
+    assert coachsync.json("status")["roster"] == {"eventsWaiting": 0, "eventsHeld": 0, "wantsHindered": 0}
+    centre = Centre(store, Policy(targets=(target_rule(),)))
+    centre.tell(*(event("joined", f"a{number}") for number in range(30)))
+    centre.plan()
+    centre.tell(event("joined", "zoe"))
+    centre.tell(*(event("left", f"a{number}", 1) for number in range(20)), hold=True)
+    told = coachsync("status").out.splitlines()
+    assert "Roster events: 1 waiting, 20 held; wanted targets with an obstacle: 30" in told

@@ -14,7 +14,14 @@ from worker.cli.status_report import Stored, show_status, status_record
 from worker.configuration.remotes import Remote
 from worker.core.verdict import RemoteState, Situation, judge
 from worker.store import pauses, quarantine
-from worker.store.depths import batch_totals, failed_by_code, lane_depths, oldest_due_job, requests_since
+from worker.store.depths import (
+    batch_totals,
+    failed_by_code,
+    lane_depths,
+    oldest_due_job,
+    requests_since,
+    roster_depth,
+)
 from worker.store.engine import database_now
 from worker.store.heartbeats import seen_within
 
@@ -59,6 +66,7 @@ def _read(session: Session, remotes: Sequence[Remote]) -> Stored:
         aside={row.remote: row for row in quarantine.list_all(session)},
         pauses=pauses.standing(session),
         loops=[beat for beat in seen_within(session, LOOPS_SEEN_WITHIN) if beat.role == "loops"],
+        roster=roster_depth(session),
         requests={remote.name: requests_since(session, remote.name, MINUTE, now) for remote in remotes},
     )
 

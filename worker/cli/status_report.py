@@ -21,7 +21,7 @@ from worker.cli.words import pause_words
 from worker.configuration.remotes import Remote
 from worker.core.durations import in_words
 from worker.core.verdict import Verdict
-from worker.store.depths import BatchTotals, LaneDepth
+from worker.store.depths import BatchTotals, LaneDepth, RosterDepth
 from worker.store.models import Heartbeat, Pause, Quarantine
 
 LANE_COLUMNS = ("remote", "lane", "due", "oldest", "later", "nextAt", "published", "running")
@@ -39,6 +39,7 @@ class Stored:
     aside: dict[str, Quarantine]
     pauses: Sequence[Pause]
     loops: Sequence[Heartbeat]
+    roster: RosterDepth
     requests: dict[str, int]
 
 
@@ -61,6 +62,11 @@ def status_record(verdict: Verdict, stored: Stored, fleet: Fleet, remotes: Seque
         },
         "failed": [{"errorCode": code, "count": count} for code, count in stored.failed.items()],
         "batches": {"kept": totals.batches, "open": totals.open},
+        "roster": {
+            "eventsWaiting": stored.roster.waiting,
+            "eventsHeld": stored.roster.held,
+            "wantsHindered": stored.roster.hindered,
+        },
         "broker": {"reachable": fleet.broker_error is None, "error": fleet.broker_error},
         "workers": list(fleet.workers),
         "loops": [{"name": beat.name, "seenAt": beat.seen_at} for beat in stored.loops],
@@ -84,10 +90,17 @@ def show_status(record: Mapping[str, Any], output: Output) -> None:
     if record["failed"]:
         output.say("Failed: " + ", ".join(f"{one['count']:,} {one['errorCode']}" for one in record["failed"]))
     output.say(f"Batches: {batches['open']:,} open of {batches['kept']:,}")
+    if any(record["roster"].values()):
+        output.say(_roster_line(record["roster"]))
     error = record["broker"]["error"]
     output.say("Broker: " + (f"cannot be reached: {error}" if error else "reachable"))
     output.say("Workers: " + (", ".join(record["workers"]) or ("unknown" if error else "none seen")))
     output.say("Loops: " + (", ".join(one["name"] for one in record["loops"]) or "none seen"))
+
+
+def _roster_line(roster: Mapping[str, int]) -> str:
+    waiting, held, hindered = (roster[name] for name in ("eventsWaiting", "eventsHeld", "wantsHindered"))
+    return f"Roster events: {waiting:,} waiting, {held:,} held; wanted targets with an obstacle: {hindered:,}"
 
 
 def _show_remotes(remotes: Sequence[Mapping[str, Any]], output: Output) -> None:

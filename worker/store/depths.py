@@ -5,13 +5,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, func, select
+from sqlalchemy import ColumnElement, and_, bindparam, case, func, select
 from sqlmodel import Session
 
 from schemas.jobs import JobState
 from schemas.lanes import Lane
+from worker.store.roster import HELD, WAITING
 from worker.store.selection import in_state
-from worker.store.tables import attempts, batches, jobs
+from worker.store.tables import attempts, batches, jobs, roster_events, wants
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,24 @@ class BatchTotals:
     failed: int
     superseded: int
     cancelled: int
+
+
+@dataclass(frozen=True, slots=True)
+class RosterDepth:
+    """Events ``waiting`` for the planner or ``held`` for a person; wants ``hindered`` by an obstacle."""
+
+    waiting: int
+    held: int
+    hindered: int
+
+
+def roster_depth(session: Session) -> RosterDepth:
+    def events(state: str) -> int:
+        in_it = roster_events.c.state == bindparam(None, state, literal_execute=True)
+        return int(session.execute(select(func.count()).select_from(roster_events).where(in_it)).scalar_one())
+
+    hindered = select(func.count()).select_from(wants).where(~wants.c.asked, wants.c.obstacle.is_not(None))
+    return RosterDepth(events(WAITING), events(HELD), int(session.execute(hindered).scalar_one()))
 
 
 def lane_depths(session: Session, now: datetime) -> list[LaneDepth]:
