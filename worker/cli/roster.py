@@ -91,7 +91,7 @@ def import_roster(
         form = RosterForm(settings.roster.columns, profile or settings.roster.profile, only=profile is not None)
         found = read_roster(given, form)
         _refuse(found.bad, found.rows, given, output, keep=not dry_run)
-        events = _snapshots(found, at or _now(runtime), source or settings.roster.source, output)
+        events = _snapshots(found, at or _now(runtime), settings.roster.source if source is None else source, output)
         submission = Submission(events, "import", _subject(found, given), approve, digest=_digest(found, form))
         what = f"{found.rows:,} agents as of {cell(events[0].time)}"
         offer = Offer(submission, _limits(found, settings), what)
