@@ -136,7 +136,7 @@ def live_through(installation: Installation, plan: Plan) -> Story:
         installation.valkey.flush()
         flushed = time.monotonic()
         correction = correction_file(range(0, plan.rows // 2, 17))
-        receipts.append(_apply(installation, correction, "correction"))
+        receipts.append(_apply(installation, correction, "correction", "--approve"))
         ids = [receipt["batch"] for receipt in receipts]
         installation.await_end(*ids, seconds=plan.patience)
         ended = time.monotonic()
@@ -175,10 +175,10 @@ def _asks_to_wait(one: Arrival) -> bool:
     return one.status == 429 or (one.status == 503 and one.fault == "status")
 
 
-def _apply(installation: Installation, file: WishFile, name: str) -> dict[str, Any]:
+def _apply(installation: Installation, file: WishFile, name: str, *options: str) -> dict[str, Any]:
     path = installation.folder / f"{name}.csv"
     path.write_text(file.text)
-    _, printed = installation.coachsync("targets", "apply", str(path), "--json", "--key", name)
+    _, printed = installation.coachsync("targets", "apply", str(path), "--json", "--key", name, *options)
     receipt: dict[str, Any] = json.loads(printed)
     return receipt
 

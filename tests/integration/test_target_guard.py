@@ -159,8 +159,40 @@ def test_a_target_that_is_uncertain_and_was_last_seen_so_does_not_count(store: D
 
 def test_a_target_that_is_named_twice_counts_once(store: Database, program: Program) -> None:
     know(store, 100)
-    Path("targets.csv").write_text(csv_of(MOST) + csv_of(dict.fromkeys(range(20), 70.0)).partition("\n")[2])
+    others = csv_of(dict.fromkeys(range(100, 700), 50.0)).partition("\n")[2]
+    again = csv_of(dict.fromkeys(range(20), 70.0)).partition("\n")[2]
+    Path("targets.csv").write_text(csv_of(MOST) + others + again)
     assert program(*APPLY).code == 0
+
+
+def test_of_several_rows_for_a_target_the_one_that_stands_counts(store: Database, program: Program) -> None:
+    know(store, 100)
+    others = csv_of(dict.fromkeys(range(100, 700), 50.0)).partition("\n")[2]
+    same = csv_of(dict.fromkeys(range(21), 50.0)).partition("\n")[2]
+    Path("targets.csv").write_text(csv_of(MORE) + others + same)
+    assert program(*APPLY).code == 0
+    Path("targets.csv").write_text(csv_of(dict.fromkeys(range(21), 50.0)) + others + csv_of(MORE).partition("\n")[2])
+    assert program(*APPLY).code == 3
+
+
+def test_what_is_older_than_what_was_wished_since_changes_nothing_and_does_not_count(
+    store: Database, program: Program
+) -> None:
+    def dated(values: dict[int, float], time: str) -> str:
+        header, _, rows = csv_of(values).partition("\n")
+        return "".join([f"{header},asOf\n", *(f"{row},{time}\n" for row in rows.splitlines())])
+
+    Path("targets.csv").write_text(dated(dict.fromkeys(range(100), 50.0), "2026-01-02T00:00:00Z"))
+    assert program(*APPLY).code == 0
+    know(store, 100)
+    Path("targets.csv").write_text(dated(dict.fromkeys(range(100), 60.0), "2026-01-01T00:00:00Z"))
+    assert program(*APPLY).code == 0
+    newer = dated(dict.fromkeys(range(100), 50.0), "2026-01-04T00:00:00Z")
+    older = dated(dict.fromkeys(range(100), 60.0), "2026-01-03T00:00:00Z").partition("\n")[2]
+    Path("targets.csv").write_text(newer + older)
+    assert program(*APPLY).code == 0
+    Path("targets.csv").write_text(dated(dict.fromkeys(range(100), 60.0), "2026-01-05T00:00:00Z"))
+    assert program(*APPLY).code == 3
 
 
 def test_a_few_that_are_known_may_all_change(store: Database, program: Program) -> None:

@@ -82,7 +82,7 @@ def judge_share(changed: int, known: int, what: str, limits: GuardOptions) -> st
 
 
 def judge_targets(changed: int, known: int, limits: GuardOptions) -> str | None:
-    """``changed`` need not be counted any further than to one above what may change."""
+    """``changed`` need not be counted to its end once it is above what may change."""
     reason = judge_share(changed, known, "known targets would change", limits)
     return f"at least {reason}" if reason else None
 

@@ -66,6 +66,13 @@ def find_resource(session: Session, name: str) -> Resource | None:
     return session.get(Resource, name)
 
 
+def versions_of(session: Session, names: Collection[str]) -> dict[str, int]:
+    """The version of the newest accepted wish of each of these that has one."""
+    query = select(resources.c.name, resources.c.version)
+    accepted = query.where(resources.c.name.in_(sorted(names)), resources.c.newest_job_id != 0)
+    return {row.name: row.version for row in session.execute(accepted)}
+
+
 def list_quotas(session: Session, template: str | None, usecase: str | None, limit: int) -> list[CurrentQuota]:
     """The newest answer of each resource, by name. A template without revision stands for all of its revisions."""
     columns = quota_answers.c
