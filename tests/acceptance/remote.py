@@ -73,6 +73,20 @@ class Remote:
         replays: int = self._ask("GET", "ledger")["replays"]
         return replays
 
+    def targets(self, profile: str) -> list[dict[str, Any]]:
+        """All that it holds, as it lists them to anybody."""
+        found, token = [], ""
+        while True:
+            page = self.http.get(f"/v1/{profile}/targets", params={"pageSize": "1000", "pageToken": token}).json()
+            found += page.get("targets", [])
+            token = page.get("nextPageToken", "")
+            if not token:
+                return found
+
+    def roster(self, profile: str, agents: Sequence[Mapping[str, Any]]) -> None:
+        """The people whom the remote counts."""
+        self._ask("POST", "roster", json={"profile": profile, "agents": list(agents)})
+
     def script(self, faults: Sequence[Mapping[str, Any]]) -> None:
         self._ask("POST", "faults", json=list(faults))
 
