@@ -26,7 +26,7 @@ from tests.integration.oversight_rig import (
     snapshot,
     target_rule,
 )
-from tests.integration.planner_rig import all_asks, identity_of, listed, target_jobs, wanted, work
+from tests.integration.planner_rig import all_asks, identity_of, listed, newest_wishes, target_jobs, wanted, work
 from tests.integration.store_rig import assert_adds_up, change, job, let_time_pass
 from tests.services.stores import empty
 from worker.configuration.oversight import RosterOptions
@@ -236,6 +236,39 @@ def test_planners_at_once_do_the_work_once(store: Database) -> None:
     assert len(target_jobs(store)) == 1_098
     assert at_once[3] == 1
     assert centre.plan() == 0
+
+
+def test_what_comes_in_and_is_listed_and_done_while_planners_work_is_planned_too(store: Database) -> None:
+    centre = Centre(store, ALL)
+    agents = [f"a{number:03}" for number in range(120)]
+    remote: dict[str, float] = {}
+
+    def tell(turn: int) -> None:
+        for agent in agents[turn::3]:
+            centre.tell(event("joined", agent, 0))
+            centre.tell(event("moved", agent, 1, groups=["tier-2"]), approve=True)
+
+    def plan(_: int) -> None:
+        for _round in range(25):
+            centre.plan()
+
+    def list_and_work(_: int) -> None:
+        for _round in range(15):
+            listed(store)
+            work(store, remote)
+
+    with ThreadPoolExecutor(6) as threads:
+        doing = [threads.submit(tell, turn) for turn in range(3)]
+        doing += [threads.submit(plan, turn) for turn in range(2)] + [threads.submit(list_and_work, 0)]
+        for one in doing:
+            one.result()
+    for _ in range(3):
+        listed(store)
+        centre.plan()
+        work(store, remote)
+    assert event_states(store) == {"planned": 240}
+    assert remote == newest_wishes(store) == {identity_of(agent): 85.0 for agent in agents}
+    assert_adds_up(store)
 
 
 def test_an_event_is_never_planned_again(store: Database) -> None:
