@@ -109,6 +109,13 @@ def test_a_column_called_otherwise_in_the_settings_is_that_field_and_its_own_nam
     assert (bob.agent, bob.groups) == ("bob", ())
 
 
+def test_a_line_that_has_only_the_field_s_own_name_says_nothing_of_a_field_that_is_called_otherwise() -> None:
+    _, bob = agents(
+        read(line(Team=["night"]) + line(agent="bob", groups=["x"]), "r.jsonl", columns=columns(groups="Team"))
+    )
+    assert bob.model_fields_set == {"agent", "profile"}
+
+
 def test_each_profile_in_a_file_has_a_roster_of_its_own() -> None:
     found = read(f"profile,agent,usecases\n{HOME},ann,voice\n{OTHER},ann,voice\n,bob,\n")
     assert [(one.profile, [agent.agent for agent in one.agents]) for one in found.rosters] == [
