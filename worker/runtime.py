@@ -7,7 +7,7 @@ that live as long as the worker process.
 import asyncio
 import os
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -37,6 +37,7 @@ from worker.reader import read
 from worker.remote_access import open_remote
 from worker.store.engine import Database
 from worker.store.history import history_of, installation_salt
+from worker.surveyor import Survey, Surveyor
 
 T = TypeVar("T")
 
@@ -119,6 +120,16 @@ class WorkerRuntime:
             return await read(self._remote(remote), call, utc_now)
 
         return self._runner.run(asked())
+
+    def survey(
+        self, remote: str, names: Sequence[str], survey: Survey, on_progress: Callable[[int], None] = lambda _: None
+    ) -> None:
+        """Read these targets of a remote, under the fleet's limit. Raises ``SurveyFailed``."""
+
+        async def surveyed() -> None:
+            await Surveyor(self._remote(remote), utc_now, uniform, on_progress).survey(names, survey)
+
+        self._runner.run(surveyed())
 
     def close(self) -> None:
         """Close the HTTP clients and the event loop; the runtime is its owner's to close."""

@@ -107,7 +107,7 @@ def test_the_receipt_says_what_became_of_the_rows(store: Database, coachsync: Co
         "rows": 4,
         "accepted": 3,
         "rejected": 1,
-        "fates": {"queued": 1, "superseded": 1, "unchanged": 1, "repeated": 0, "refused": 1},
+        "fates": {"queued": 1, "superseded": 1, "unchanged": 1, "repeated": 0, "refused": 1, "stale": 0},
         "replayed": False,
         "rejectedFile": "targets.csv.rejected.csv",
     }

@@ -59,9 +59,9 @@ def new_batch(source: str, lane: Lane, label: str | None, key: str | None, outpu
 def check_file(asked: Asked, output: Output) -> ExitCode:
     """``--dry-run``: read everything, write nothing."""
     settings = from_environment()
-    _require_remote(settings, output)
-    with spool(asked.source) as source, _progress("reading", output):
-        tally = first_pass(source, asked.kind, _at_the_door(settings))
+    require_remote(settings, output)
+    with spool(asked.source) as source, progress_of("reading", output):
+        tally = first_pass(source, asked.kind, at_the_door(settings))
     _show_tally(tally, output)
     output.say(f"{tally.rows - tally.bad:,} rows would be accepted, {tally.bad:,} rejected. Nothing was written.")
     if output.as_json:
@@ -69,7 +69,7 @@ def check_file(asked: Asked, output: Output) -> ExitCode:
     return ExitCode.REFUSED if tally.bad and asked.strict else ExitCode.DONE
 
 
-def _require_remote(settings: Settings, output: Output) -> None:
+def require_remote(settings: Settings, output: Output) -> None:
     """Without any remote every row would be rejected for the same reason: say it once, and write nothing."""
     if not settings.all_remotes:
         output.fail("there is no Coaching API to send to: set COACHSYNC_API_URL, or a [remotes.NAME] in coachsync.toml")
@@ -80,20 +80,20 @@ def apply_file(asked: Asked, runtime: Runtime, output: Output) -> Receipt:
 
     Raises ``GuardTripped`` before anything is written.
     """
-    _require_remote(runtime.settings, output)
+    require_remote(runtime.settings, output)
     given = asked.source
     rejected = RejectedFile(rejected_path(given, Path.cwd()))
     if not asked.strict:
         rejected.check_writable()
-    guard = _guard_for(asked, runtime)
+    guard = guard_for(asked, runtime)
     if not (asked.strict or guard):
-        return _accept(asked, read_wishes(given, asked.kind), rejected, runtime, output)
+        return accept_rows(asked, read_wishes(given, asked.kind), rejected, runtime, output)
     with spool(given) as source:
         seen = _look_through(asked, source, guard, runtime, output)
-        return _accept(asked, read_wishes(source, asked.kind, seen), rejected, runtime, output)
+        return accept_rows(asked, read_wishes(source, asked.kind, seen), rejected, runtime, output)
 
 
-def _guard_for(asked: Asked, runtime: Runtime) -> TargetGuard | None:
+def guard_for(asked: Asked, runtime: Runtime) -> TargetGuard | None:
     guard = TargetGuard(runtime.database, runtime.settings.guard)
     unasked = asked.kind is JobKind.TARGET_UPDATE and not asked.approved
     return guard if unasked and guard.is_needed(asked.new.key) else None
@@ -103,15 +103,15 @@ def _look_through(
     asked: Asked, source: FileSource, guard: TargetGuard | None, runtime: Runtime, output: Output
 ) -> Fingerprint:
     """A first pass, for who has to know the whole file before its first row is written."""
-    at_the_door = _at_the_door(runtime.settings)
+    door = at_the_door(runtime.settings)
 
     def check(row: Row) -> Row:
-        checked = at_the_door(row)
+        checked = door(row)
         if guard and isinstance(checked, GoodRow):
             guard.weigh(checked.wish)
         return checked
 
-    with _progress("reading", output):
+    with progress_of("reading", output):
         tally = first_pass(source, asked.kind, check)
     if tally.bad and asked.strict:
         _show_tally(tally, output)
@@ -153,6 +153,10 @@ def _show_receipt(receipt: Receipt, asked: Asked, output: Output) -> None:
         f"  {fates[Fate.QUEUED]:,} queued · {fates[Fate.SUPERSEDED]:,} superseded by a newer wish"
         f" · {fates[Fate.UNCHANGED]:,} unchanged · {fates[Fate.REPEATED]:,} repeated"
     )
+    if fates[Fate.STALE]:
+        output.say(
+            f"  {fates[Fate.STALE]:,} of the rejected are stale: the plan saw something else, and they were left alone"
+        )
     if receipt.rejected:
         output.say(f"  The rejected rows and their reasons: {rejected_path(asked.source, Path.cwd())}")
 
@@ -170,7 +174,7 @@ def _receipt_record(receipt: Receipt, asked: Asked) -> dict[str, Any]:
     }
 
 
-def _at_the_door(settings: Settings) -> Callable[[Row], Row]:
+def at_the_door(settings: Settings) -> Callable[[Row], Row]:
     """What is refused at acceptance and can be known without the database."""
     latest = utc_now() + LATEST_AS_OF
 
@@ -187,8 +191,8 @@ def _at_the_door(settings: Settings) -> Callable[[Row], Row]:
     return check
 
 
-def _accept(asked: Asked, rows: Iterator[Row], rejected: RejectedFile, runtime: Runtime, output: Output) -> Receipt:
-    with rejected, _progress("accepting", output) as progress:
+def accept_rows(asked: Asked, rows: Iterator[Row], rejected: RejectedFile, runtime: Runtime, output: Output) -> Receipt:
+    with rejected, progress_of("accepting", output) as progress:
         task = progress.add_task("accepting", total=None)
         door = _Rows(rejected)
 
@@ -241,7 +245,7 @@ class _Rows:
 
     def offer(self, row: Row) -> Offered | Unreadable:
         if isinstance(row, GoodRow):
-            return Offered(row.row, row.line, row.wish)
+            return Offered(row.row, row.line, row.wish, row.seen)
         self._rejected.write(row)
         self._written.add(row.row)
         fields = ", ".join(error.field for error in row.errors)
@@ -251,7 +255,7 @@ class _Rows:
     def note(self, fates: list[RowFate]) -> None:
         """A page is committed."""
         for fate in fates:
-            if fate.fate is not Fate.REFUSED:
+            if fate.fate.accepted:
                 self.accepted += 1
                 self._batch = self._batch or (fate.job_id or 0) >> ROW_BITS
             elif fate.row not in self._written:
@@ -268,7 +272,7 @@ def _show_tally(tally: Tally, output: Output) -> None:
         output.note(f"and {tally.bad - len(tally.first_errors):,} more rows")
 
 
-def _progress(what: str, output: Output) -> AbstractContextManager[Progress]:
+def progress_of(what: str, output: Output) -> AbstractContextManager[Progress]:
     return Progress(
         SpinnerColumn(),
         TextColumn(what),

@@ -35,9 +35,10 @@ def _console() -> Console:
 
 @dataclass(frozen=True)
 class Output:
-    """One place to print to. ``as_json`` turns tables and records into JSON on stdout."""
+    """One place to print to. ``as_json`` turns tables and records into JSON on stdout; ``failing`` is how it fails."""
 
     as_json: bool = False
+    failing: ExitCode = ExitCode.REFUSED
     out: Console = field(default_factory=_console)
     err: Console = field(default_factory=lambda: Console(stderr=True, highlight=False, soft_wrap=True))
 
@@ -73,10 +74,10 @@ class Output:
         """Beside the result, so on stderr."""
         self.err.print(Text(sentence, style="dim"))
 
-    def fail(self, message: str, code: ExitCode = ExitCode.REFUSED) -> NoReturn:
+    def fail(self, message: str, code: ExitCode | None = None) -> NoReturn:
         """End the command with its reason, one line."""
         self.err.print(Text.assemble(("error: ", "bold red"), message))
-        raise typer.Exit(code)
+        raise typer.Exit(self.failing if code is None else code)
 
 
 def heading(name: str) -> str:

@@ -1,11 +1,12 @@
 """The tables [roster], [guard], [reconcile] and [policy] of coachsync.toml, each checked against its model."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
 from schemas.policy import Policy
-from worker.configuration.file import SettingsFile
+from worker.configuration.file import SettingsFile, dotted
 from worker.configuration.oversight import GuardOptions, ReconcileOptions, RosterOptions
 from worker.configuration.oversight_errors import spelt, told
 from worker.configuration.sources import Origin, Source
@@ -33,7 +34,7 @@ def resolve_oversight(file: SettingsFile | None, problems: list[str]) -> dict[st
 
 
 def oversight_origins(file: SettingsFile | None) -> dict[str, Origin]:
-    """Where the file says what, setting by setting; the policy is one."""
+    """Where the file says what, setting by setting; of the policy, rule by rule."""
     found: dict[str, Origin] = {}
     for table, model in TABLES.items():
         content = file.content.get(table) if file else None
@@ -41,8 +42,17 @@ def oversight_origins(file: SettingsFile | None) -> dict[str, Origin]:
             continue
         if model is Policy:
             found[table] = Origin(Source.FILE, file.place_of([table]))
+            found |= _rule_origins(file, content)
             continue
         for name in model.model_fields:
             if (key := spelt(content, name)) in content:
                 found[f"{table}.{name}"] = Origin(Source.FILE, file.place_of([table, key]))
     return found
+
+
+def _rule_origins(file: SettingsFile, policy: Mapping[str, Any]) -> Iterator[tuple[str, Origin]]:
+    """``policy.quotas[0]`` and so on."""
+    for name, rules in policy.items():
+        for number in range(len(rules) if isinstance(rules, list) else 0):
+            path: list[str | int] = ["policy", name, number]
+            yield dotted(path), Origin(Source.FILE, file.place_of(path))

@@ -1,7 +1,8 @@
 """Pure: what becomes of offered wishes at the door.
 
 A wish is *queued*, *superseded* at once (older than the newest accepted one), *unchanged* (the remote already has it),
-*repeated* (its request key was accepted before) or *refused*. Accepting a newer wish supersedes the pending older one.
+*repeated* (its request key was accepted before), *refused*, or *stale* (refused too: what a plan saw is no longer so).
+Accepting a newer wish supersedes the pending older one.
 """
 
 import json
@@ -15,6 +16,7 @@ from schemas.numbers import same_float32
 
 LATEST_AS_OF = timedelta(minutes=5)  # how far ahead of our clock an ``asOf`` may be: more is a mistake, not skew
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+STALE = "stale: "  # what the reason of a stale row begins with, where it is kept
 
 
 class Fate(StrEnum):
@@ -23,16 +25,11 @@ class Fate(StrEnum):
     UNCHANGED = "unchanged"
     REPEATED = "repeated"
     REFUSED = "refused"
+    STALE = "stale"
 
-
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """One wish at the door. ``wish_text`` is its canonical JSON, ``id`` the job it becomes."""
-
-    id: int
-    line: int
-    wish: Wish
-    wish_text: str
+    @property
+    def accepted(self) -> bool:
+        return self not in (Fate.REFUSED, Fate.STALE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +43,28 @@ class KnownIdentity:
     coaching_plan_name: str
     qa_score: float | None
     uncertain: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a plan saw of a target: the remote's last word, and the value wished last; None where there was none."""
+
+    known: KnownIdentity | None = None
+    accepted: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """One wish at the door. ``wish_text`` is its canonical JSON, ``id`` the job it becomes.
+
+    ``seen``, of a plan's wish: it is only taken while that is still so.
+    """
+
+    id: int
+    line: int
+    wish: Wish
+    wish_text: str
+    seen: Seen | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +92,7 @@ class Standing:
 
     ``not_before``: a write of the pending job may still be at work at the remote until then, and must not come in last.
     ``newest_job_id`` 0: no wish was accepted yet, and any version is newer (one before 1970 is negative).
+    ``accepted`` is the newest accepted wish's value; it is only looked up for what a plan has seen.
     """
 
     version: int = 0
@@ -82,6 +102,7 @@ class Standing:
     known: KnownIdentity | None = None
     not_before: datetime | None = None
     debounced_since: datetime | None = None
+    accepted: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +121,7 @@ class Refusal:
     field: str
     reason: str
     value: str
+    fate: Fate = Fate.REFUSED
 
 
 @dataclass(slots=True)
@@ -215,9 +237,44 @@ def _refuse(offer: Offer, standing: Standing, first: Earlier | None, now: dateti
     if first:
         reason = f"was accepted before with other content: {describe_difference(first.wish_text, offer.wish_text)}"
         return Refusal(offer, "requestKey", reason, wish.request_key or "")
+    if offer.seen and (reason := stale_words(offer.seen, standing)):
+        return Refusal(offer, "target", STALE + reason, "", Fate.STALE)
     if isinstance(wish, TargetUpdate) and standing.known and not standing.known.uncertain:
         return _refuse_widening(offer, wish, standing.known)
     return None
+
+
+def stale_words(seen: Seen, standing: Standing) -> str:
+    """What is no longer as a plan saw it; empty where all is."""
+    then, now = seen.known, standing.known
+    if now is not None and now.uncertain and not (then and then.uncertain):
+        return "an attempt since the plan was made may have changed the target"
+    if not _is_same(then, now):
+        return f"the plan saw the target {_value_words(then)}; it is now known {_value_words(now)}"
+    if standing.accepted is not None and not _is_same_value(seen.accepted, standing.accepted):
+        return f"since the plan was made {standing.accepted:.9g} has been asked for"
+    return ""
+
+
+def _is_same(then: KnownIdentity | None, now: KnownIdentity | None) -> bool:
+    if then is None or now is None:
+        return then is now
+    same_score = _is_same_value(then.qa_score or 0.0, now.qa_score or 0.0)
+    as_then = replace(now, target=then.target, qa_score=then.qa_score, uncertain=then.uncertain)
+    return same_score and _is_same_value(then.target, now.target) and then == as_then
+
+
+def _is_same_value(then: float | None, now: float) -> bool:
+    return then is not None and same_float32(then, now)
+
+
+def _value_words(known: KnownIdentity | None) -> str:
+    return f"with {known.target:.9g}, for {_purpose(known)}" if known else "not at all"
+
+
+def _purpose(known: KnownIdentity) -> str:
+    plan = known.coaching_plan_name.rsplit("/", 1)[-1] or "the whole organisation"
+    return f"{known.criterion_or_chapter_id or 'the whole template'} and {plan}"
 
 
 def _refuse_widening(offer: Offer, wish: TargetUpdate, known: KnownIdentity) -> Refusal | None:

@@ -6,7 +6,7 @@ is accepted, and the receipt is the same. Other content under the same key is a 
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from typing import TypeVar
 
@@ -16,7 +16,7 @@ from schemas.ids import MAX_ROWS, job_id
 from schemas.jobs import Wish
 from schemas.names import customer_of
 from worker.configuration.remotes import NoRemote, Remote
-from worker.core.acceptance import Acceptance, Fate, Offer
+from worker.core.acceptance import Acceptance, Fate, Offer, Seen
 from worker.intake.patience import patiently
 from worker.store import batches, replays
 from worker.store.acceptance import Page, Rejected, accept_page
@@ -30,11 +30,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Offered:
-    """A row that was read as a wish. ``row`` counts from 1, ``line`` is where it stands in its source."""
+    """A row that was read as a wish. ``row`` counts from 1, ``line`` is where it stands in its source.
+
+    ``seen``: it comes of a plan, which saw this.
+    """
 
     row: int
     line: int
     wish: Wish
+    seen: Seen | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +138,7 @@ class _Door:
             batch = session.get_one(Batch, self.batch.id, populate_existing=True)
             if batch.rows != self.rows:
                 raise KeyConflict(_other_length(batch, batch.rows, f"{self.rows:,}"))
-        rejected = self.fates[Fate.REFUSED]
+        rejected = sum(count for fate, count in self.fates.items() if not fate.accepted)
         replayed = self.found and not self.new
         return Receipt(self.batch.id, self.rows, self.rows - rejected, rejected, self.fates, replayed=replayed)
 
@@ -165,7 +169,7 @@ class _Door:
                 case Offered(wish=wish) if isinstance(remote := self.remote_for(customer_of(wish.resource)), NoRemote):
                     rejected.append(Rejected(job, row.line, "name", remote.message, wish.resource))
                 case Offered(wish=wish):
-                    offers.append(Offer(job, row.line, wish, canonical(wish)))
+                    offers.append(Offer(job, row.line, wish, canonical(wish), row.seen))
         return Page(self.batch.id, self.batch.lane, offers, rejected, forced=self.forced)
 
     def _remote_name(self, resource: str) -> str:
@@ -193,7 +197,8 @@ def _fates(plan: Acceptance) -> Iterator[RowFate]:
         yield RowFate(offer.id & MAX_ROWS, offer.line, accepted.fate, job)
     for refusal in plan.refused:
         offer = refusal.offer
-        yield _refused(Rejected(offer.id, offer.line, refusal.field, refusal.reason, refusal.value))
+        one = Rejected(offer.id, offer.line, refusal.field, refusal.reason, refusal.value)
+        yield replace(_refused(one), fate=refusal.fate)
 
 
 def _refused(one: Rejected) -> RowFate:

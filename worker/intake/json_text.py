@@ -33,7 +33,8 @@ def parse_json(text: str, *, keep_null: bool = False) -> object:
         return _decode_whole(text) if keep_null else _decode(text)
     except json.JSONDecodeError as error:
         words = error.msg[0].lower() + error.msg[1:].removesuffix(" at")
-        raise BrokenJson(f"not valid JSON at column {error.pos + 1}: {words}") from None
+        where = f"column {error.colno}" if error.lineno == 1 else f"line {error.lineno}, column {error.colno}"
+        raise BrokenJson(f"not valid JSON at {where}: {words}") from None
     except RecursionError:
         raise BrokenJson("the JSON is nested too deeply") from None
     except BrokenJson:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pydantic import TypeAdapter, ValidationError
 
 from schemas.jobs import JobKind, QuotaRecalculation, TargetUpdate, Wish
+from worker.core.acceptance import Seen
 from worker.intake.printable import printable
 from worker.intake.record import Fields
 from worker.intake.records import records_of
@@ -27,11 +28,15 @@ _VALIDATE: Mapping[JobKind, Callable[[Fields], Wish]] = {
 
 @dataclass(frozen=True, slots=True)
 class GoodRow:
-    """``row`` counts the file's data rows from 1; ``line`` is the physical line where the row starts."""
+    """``row`` counts the file's data rows from 1; ``line`` is the physical line where the row starts.
+
+    ``seen``: of a plan's row, what the plan saw.
+    """
 
     row: int
     line: int
     wish: Wish
+    seen: Seen | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ between has changed nothing, and the turn is free again after a while. Steps kee
 rate limit says.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeVar
@@ -55,6 +55,14 @@ class Reader(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Trouble:
+    """Between pages: a wait, or the words for why there are no more."""
+
+    message: str
+    wait: timedelta
+
+
+@dataclass(frozen=True, slots=True)
 class _Step:
     """One page to read: of which pass, and since when its answer counts."""
 
@@ -77,8 +85,12 @@ class Reconciler:
 
     def run_once(self) -> int:
         """One step for each profile that is due; returns the number of pages read."""
-        with self.database.write() as session:
-            cadences.make_known(session, map(listing_of, reconciling.profiles_known(session)))
+        with self.database.read() as session:
+            names = set(map(listing_of, reconciling.profiles_known(session)))
+            unknown = names - cadences.known(session, names)
+        if unknown:
+            with self.database.write() as session:
+                cadences.make_known(session, unknown)
         return sum(self.step(profile) for profile in self.due())
 
     def due(self) -> list[str]:
@@ -100,6 +112,33 @@ class Reconciler:
             reconciling.count(session, step.run.id, {"requests": 1})
             self._go_on(session, step, read.outcome)
         return True
+
+    def begin(self, profile: str) -> int:
+        """Have the profile looked at now; returns the pass that does it."""
+        with self.database.write() as session:
+            cadences.hasten(session, [listing_of(profile)])
+            remote = self.remote_for(customer_of(profile))
+            return reconciling.resume(session, profile, "" if isinstance(remote, NoRemote) else remote.name).id
+
+    def pages(self, profile: str, remote: Remote) -> Iterator[tuple[Target, ...] | Trouble]:
+        """All that the remote has in a profile, page by page, without a word to anybody; as far as it can be read."""
+        token, seen = "", {""}
+        while True:
+            read = self.read(remote.name, lambda client, permit: client.list_targets(permit, profile, token))  # noqa: B023 - called at once
+            match read:
+                case NoPermit(retry_in=wait):
+                    yield Trouble("", wait)
+                    continue
+                case Read(outcome=Answered(value=TargetPage() as page)):
+                    yield page.targets
+                    token = page.next_page_token
+                    if token in seen:
+                        return
+                    seen.add(token)
+                    yield Trouble("", self.gap_of(remote))
+                case Read(outcome=outcome):
+                    yield Trouble(getattr(outcome, "message", "") or "it cannot be read", timedelta(0))
+                    return
 
     def findings_of(self, found: Sequence[Target]) -> dict[str, tuple[Finding, ...]]:
         """What differs on a page, without a word to anybody."""

@@ -1,7 +1,8 @@
 """The transaction that accepts one page of wishes: the only place where jobs are born."""
 
+import json
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,7 +11,7 @@ from sqlalchemy import bindparam, insert, select, update
 from sqlmodel import Session
 
 from schemas.ids import ROW_BITS
-from schemas.jobs import JobState
+from schemas.jobs import JobKind, JobState
 from schemas.lanes import Lane
 from worker.core.acceptance import (
     Acceptance,
@@ -58,8 +59,8 @@ def accept_page(session: Session, page: Page, remote_of: Callable[[str], str]) -
     """Accept, supersede, refuse: all of the page or nothing. ``remote_of`` maps a resource to its remote's name."""
     now = database_now(session)
     names = sorted({offer.wish.resource for offer in page.offers})
-    standings = _standings(session, names)
-    earlier = _earlier(session, page.offers)
+    standings = _standings(session, names, {offer.wish.resource for offer in page.offers if offer.seen})
+    earlier = earlier_keys(session, page.offers)
     plan = plan_acceptance(page.offers, standings, earlier, now, forced=page.forced, quiet=page.quiet)
     _supersede(session, plan.superseded, now)
     _insert_jobs(session, page, plan, now, remote_of)
@@ -95,13 +96,15 @@ def _supersede(session: Session, newer: dict[int, int], now: datetime) -> None:
         )
 
 
-def _standings(session: Session, names: list[str]) -> dict[str, Standing]:
+def _standings(session: Session, names: list[str], seen: Collection[str]) -> dict[str, Standing]:
     insert_missing(session, resources, [{"name": name, "version": 0, "newest_job_id": 0} for name in names])
     versions = lock_resources(session, names)
     active = _lock_active(session, names)
     known: dict[str, KnownIdentity] = {}
     for some in _slices(names):
         known |= known_identities(session, some)
+    newest_of_seen = [versions[name][1] for name in seen if name in versions]
+    accepted = accepted_values(session, newest_of_seen)
     return {
         name: Standing(
             version=version,
@@ -111,6 +114,7 @@ def _standings(session: Session, names: list[str]) -> dict[str, Standing]:
             known=known.get(name),
             not_before=pending.due_at if pending and pending.read_first else None,
             debounced_since=pending.debounced_since if pending else None,
+            accepted=accepted.get(newest),
         )
         for name, (version, newest) in versions.items()
     }
@@ -149,7 +153,16 @@ def known_identities(session: Session, names: Sequence[str]) -> dict[str, KnownI
     return {row[0]: KnownIdentity(*row[1:]) for row in session.execute(query)}
 
 
-def _earlier(session: Session, offers: Sequence[Offer]) -> dict[str, Earlier]:
+def accepted_values(session: Session, job_ids: Iterable[int]) -> dict[int, float]:
+    """The values that these jobs wish, of those that are kept."""
+    found: dict[int, float] = {}
+    for some in _slices(sorted(set(job_ids))):
+        query = select(jobs.c.id, jobs.c.wish).where(jobs.c.id.in_(some), jobs.c.kind == JobKind.TARGET_UPDATE)
+        found |= {row.id: json.loads(row.wish)["target"] for row in session.execute(query)}
+    return found
+
+
+def earlier_keys(session: Session, offers: Sequence[Offer]) -> dict[str, Earlier]:
     keys = sorted({offer.wish.request_key for offer in offers if offer.wish.request_key})
     found: dict[str, Earlier] = {}
     for some in _slices(keys):

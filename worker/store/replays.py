@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlmodel import Session
 
-from worker.core.acceptance import Fate, describe_difference
+from worker.core.acceptance import STALE, Fate, describe_difference
 from worker.store.tables import jobs, rejections
 
 
@@ -29,7 +29,7 @@ def find(session: Session, ids: Sequence[int]) -> dict[int, Earlier]:
     refused = select(rejections).where(rejections.c.job_id.in_(ids))
     found = {row.id: _accepted(row) for row in session.execute(accepted)}
     found |= {
-        row.job_id: Earlier(Fate.REFUSED, field=row.field, reason=row.reason, value=row.value)
+        row.job_id: Earlier(_refusal(row.reason), field=row.field, reason=row.reason, value=row.value)
         for row in session.execute(refused)
     }
     return found
@@ -42,6 +42,10 @@ def difference(earlier: Earlier, wish_text: str | None) -> str:
     if wish_text is None:
         return "was a wish then, cannot be read now"
     return "" if earlier.wish_text == wish_text else describe_difference(earlier.wish_text, wish_text)
+
+
+def _refusal(reason: str) -> Fate:
+    return Fate.STALE if reason.startswith(STALE) else Fate.REFUSED
 
 
 def _accepted(row: Any) -> Earlier:

@@ -1,0 +1,82 @@
+"""``targets apply PLAN``: hand in what a plan holds, but for rows whose target is no longer as the plan saw it."""
+
+from collections import Counter
+from pathlib import Path
+
+from schemas.plans import Plan, PlanAction
+from worker.cli.apply import Asked, accept_rows, at_the_door, guard_for, require_remote
+from worker.cli.output import ExitCode, Output
+from worker.core.acceptance import Fate, Offer
+from worker.intake.accept import Receipt, canonical
+from worker.intake.plan_files import read_plan, rows_to_apply
+from worker.intake.readers import GoodRow, Row
+from worker.intake.rejected_file import RejectedFile, rejected_path
+from worker.intake.source import FileSource, digest_of
+from worker.runtime import Runtime
+from worker.store.foresight import foresee
+
+
+def apply_plan(asked: Asked, source: FileSource, runtime: Runtime, output: Output) -> Receipt | None:
+    """None where the plan has nothing to do. Raises ``GuardTripped`` before anything is written."""
+    require_remote(runtime.settings, output)
+    rejected = RejectedFile(rejected_path(source, Path.cwd()))
+    rejected.check_writable()
+    plan = _read(asked, source, output)
+    rows = list(map(at_the_door(runtime.settings), rows_to_apply(plan)))
+    if not rows:
+        return None
+    _guard(asked, source, rows, runtime)
+    _tell_left_out(plan, output)
+    return accept_rows(asked, iter(rows), rejected, runtime, output)
+
+
+def check_plan(asked: Asked, source: FileSource, runtime: Runtime, output: Output) -> ExitCode:
+    """``--dry-run``: what would be taken now, and what has become stale; nothing is written."""
+    plan = _read(asked, source, output)
+    rows = list(map(at_the_door(runtime.settings), rows_to_apply(plan)))
+    offers = [
+        Offer(one.row, one.line, one.wish, canonical(one.wish), one.seen) for one in rows if isinstance(one, GoodRow)
+    ]
+    with runtime.database.read() as session:
+        foreseen = foresee(session, offers).acceptance
+    refused = Counter(one.fate for one in foreseen.refused)
+    wrong = len(rows) - len(offers) + refused[Fate.REFUSED]
+    for one in foreseen.refused[:10]:
+        output.note(f"line {one.offer.line}: {one.field}: {one.reason}")
+    accepted, stale = len(foreseen.accepted), refused[Fate.STALE]
+    output.say(f"{accepted:,} rows would be accepted, {stale:,} are stale, {wrong:,} are refused. Nothing was written.")
+    if output.as_json:
+        output.json({"rows": len(rows), "accepted": accepted, "stale": stale, "rejected": wrong + stale})
+    return ExitCode.DONE
+
+
+def tell_nothing_to_do(asked: Asked, output: Output) -> ExitCode:
+    output.say(f"The plan {asked.file} has nothing to do. Nothing was written.")
+    if output.as_json:
+        output.json({"batch": None, "rows": 0, "accepted": 0, "rejected": 0})
+    return ExitCode.DONE
+
+
+def _read(asked: Asked, source: FileSource, output: Output) -> Plan:
+    if asked.forced or asked.strict:
+        option = "--force" if asked.forced else "--strict"
+        output.fail(f"{option}: a plan says for each row what is done with it; apply the file it was made of")
+    return read_plan(source)
+
+
+def _guard(asked: Asked, source: FileSource, rows: list[Row], runtime: Runtime) -> None:
+    guard = guard_for(asked, runtime)
+    if guard is None:
+        return
+    for row in rows:
+        if isinstance(row, GoodRow):
+            guard.weigh(row.wish)
+    if reason := guard.reason():
+        guard.stop(f"the plan {asked.file}", digest_of(source), reason)
+
+
+def _tell_left_out(plan: Plan, output: Output) -> None:
+    left = {action: plan.counts.get(action, 0) for action in PlanAction if not action.offered}
+    if any(left.values()):
+        told = " and ".join(f"{count:,} {action}" for action, count in left.items() if count)
+        output.say(f"Left out, as the plan says: {told} rows.")
