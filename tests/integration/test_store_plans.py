@@ -14,7 +14,7 @@ from schemas.lanes import Lane
 from tests.integration.store_rig import LASTS, WORKER, tried, wish
 from tests.services.stores import empty
 from worker.core.decisions import Retry
-from worker.store.acceptance import _earlier, _lock_active, lock_resources
+from worker.store.acceptance import _lock_active, earlier_keys, lock_resources
 from worker.store.claims import Claimed, Lease, claim, rescue, something_expired
 from worker.store.dispatching import something_due, take_due, unpublish_all
 from worker.store.engine import Database
@@ -132,7 +132,7 @@ def record_some(session: Session) -> object:
 
 def look_up_request_keys(session: Session) -> object:
     offers = [Offered(key) for key in ("k-1", "k-2", "new")]
-    return _earlier(session, offers)  # type: ignore[arg-type]  # only the key is looked at
+    return earlier_keys(session, offers)  # type: ignore[arg-type]  # only the key is looked at
 
 
 def stand(session: Session) -> object:
