@@ -10,6 +10,7 @@ from schemas.ids import ROW_BITS
 from schemas.jobs import JobState
 from worker.store.engine import database_now
 from worker.store.heartbeats import forget_old
+from worker.store.pruning_oversight import prune_oversight
 from worker.store.tables import attempts, batches, jobs, quota_answers, rejections
 
 AT_ONCE = 5_000
@@ -30,7 +31,8 @@ def prune(session: Session, keep: timedelta) -> int:
         .limit(1)
         .with_for_update(skip_locked=True)
     ).scalar_one_or_none()
-    return _prune_quotas(session, before) + (_prune_batch(session, batch) if batch else 0)
+    past = _prune_quotas(session, before) + prune_oversight(session, before)
+    return past + (_prune_batch(session, batch) if batch else 0)
 
 
 def _prune_batch(session: Session, batch: int) -> int:
