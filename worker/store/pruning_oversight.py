@@ -18,7 +18,10 @@ _BULK: Any = {"synchronize_session": False}
 
 
 def prune_oversight(session: Session, before: datetime) -> int:
-    """A portion of each kind; returns the rows deleted. What is held or still differs stays, and each profile's last whole pass."""
+    """A portion of each kind; returns the rows deleted.
+
+    What is held or still differs stays, and each profile's last whole pass.
+    """
     columns = reconciliations.c
     whole = select(func.max(columns.id)).where(columns.finished_at.is_not(None), columns.error.is_(None))
     ended = (columns.finished_at < before) & columns.id.not_in(whole.group_by(columns.profile))
