@@ -49,10 +49,11 @@ docs: $(READY) ## write the references of the commands and of the roster's event
 chaos: $(READY) ## the whole crash test: kills, a flushed broker, faults, on SQLite and PostgreSQL (minutes)
 	COACHSYNC_TEST_ROWS=10000 $(PYTEST) tests/acceptance -m slow -s
 
-bench: $(READY) ## measure accepting, how full a limit is kept, memory and urgency under a backlog (6 minutes)
+bench: $(READY) ## measure accepting, how full a limit is kept, memory and urgency under a backlog, forecasts (8 minutes)
 	$(BIN)/python benchmarks/accepting.py
 	$(BIN)/python -m benchmarks.limiter
 	$(BIN)/python -m benchmarks.backlog
+	$(BIN)/python -m benchmarks.forecast
 
 lock: ## lock the dependencies anew, with hashes and without URLs
 	uv pip compile -q pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-annotate \
