@@ -75,7 +75,7 @@ def test_one_question_is_one_urgent_job(store: Database, coachsync: Command) -> 
         "rows": 1,
         "accepted": 1,
         "rejected": 0,
-        "fates": {"queued": 1, "superseded": 0, "unchanged": 0, "repeated": 0, "refused": 0},
+        "fates": {"queued": 1, "superseded": 0, "unchanged": 0, "repeated": 0, "refused": 0, "stale": 0},
         "replayed": False,
         "rejectedFile": None,
     }

@@ -123,7 +123,7 @@ def test_what_several_tell_at_once_of_somebody_who_was_not_known_is_all_kept(sto
         (told("joined", "bad", groups="tier-1"), "data.groups", "array"),
         (told("joined", "bad", team="x"), "data.team", "unknown field"),
         (told("joined", "bad") | {"type": "coaching.roster.agent.gone"}, "type", "must be one of"),
-        (told("joined", "bad") | {"time": format_instant(utc_now() + timedelta(minutes=6))}, "time", "future"),
+        (told("joined", "bad") | {"time": "2999-01-01T00:00:00Z"}, "time", "future"),
         ("joined", "", "one JSON object"),
     ],
 )
