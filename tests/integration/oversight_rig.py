@@ -112,7 +112,7 @@ REMOTE = Remote(
     name="default",
     api_url="http://127.0.0.1:1",
     credentials=Settings.model_fields["credentials"].default,
-    rate_limit="10000/second",
+    rate_limit="600000/minute",
     max_in_flight=32,
     request_timeout=timedelta(seconds=1),
     idempotency=Settings.model_fields["idempotency"].default,

@@ -89,7 +89,7 @@ class Site:
 @contextmanager
 def planning_site(store: Database, home: Path, valkey: str, **settings: str) -> Iterator[Site]:
     with background_sandbox(SandboxOptions(targets=COUNT)) as sandbox:
-        named = {"broker_url": valkey, "api_url": sandbox.url, "rate_limit": "10000/second"} | settings
+        named = {"broker_url": valkey, "api_url": sandbox.url, "rate_limit": "600000/minute"} | settings
         yield Site(store, sandbox, command_on(store, home, **named), home)
 
 

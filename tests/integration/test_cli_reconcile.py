@@ -30,7 +30,7 @@ class Site:
         (folder / "coachsync.toml").write_text(toml)
 
     def command(self, rig: Rig) -> Command:
-        settings = {"broker_url": self.broker, "api_url": rig.sandbox.url, "rate_limit": "1000/second"}
+        settings = {"broker_url": self.broker, "api_url": rig.sandbox.url, "rate_limit": "60000/minute"}
         return command_on(self.store, self.folder, config=str(self.folder / "coachsync.toml"), **settings)
 
     async def run(self, rig: Rig, *arguments: object, code: int = 0) -> Any:
