@@ -4,8 +4,9 @@ Nothing is followed, retried, stored or taken from the environment here: redirec
 """
 
 import asyncio
+import socket
 import ssl
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import timedelta
@@ -18,6 +19,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 import httpx
+from aiohappyeyeballs import AddrInfoType
 from httpx_aiohttp import AiohttpTransport
 
 from api_adapter.classify import NoReply, Reply
@@ -25,6 +27,8 @@ from api_adapter.error_body import one_line
 
 LONGEST_BODY = 2 * 1024 * 1024
 KEEP_ALIVE_SECONDS = 15.0  # below the idle limit of the usual gateways (60 s and more): they rarely close on us first
+
+OpenSocket = Callable[[AddrInfoType], socket.socket]
 
 _NEVER_LEFT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)  # connect, DNS, TLS; a full pool
 
@@ -66,10 +70,21 @@ class Transport:
     """Belongs to one event loop, which it meets at its first request. Close it there."""
 
     def __init__(
-        self, *, ca_bundle: Path | None = None, max_connections: int = 100, timeouts: Timeouts | None = None
+        self,
+        *,
+        ca_bundle: Path | None = None,
+        max_connections: int = 100,
+        timeouts: Timeouts | None = None,
+        longest_body: int = LONGEST_BODY,
+        open_socket: OpenSocket | None = None,
     ) -> None:
-        """``ca_bundle`` replaces the system's certificate authorities."""
+        """``ca_bundle`` replaces the system's certificate authorities; ``max_connections`` 0 is no limit.
+
+        ``open_socket`` makes the socket for each address that is about to be connected to; its ``OSError`` refuses it.
+        """
         self._timeouts = timeouts or Timeouts()
+        self._longest_body = longest_body
+        self._open_socket = open_socket
         self._max_connections = max_connections
         self._tls = _tls_context(ca_bundle)
         self._http = httpx.AsyncClient(
@@ -87,7 +102,7 @@ class Transport:
         self._extensions = {"timeout": httpx_timeouts.as_dict()}
 
     async def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Reply | NoReply:
-        """Send once. A status that came counts, even if its body broke off or was cut at ``LONGEST_BODY``."""
+        """Send once. A status that came counts, even if its body broke off or was cut at its longest."""
         request = httpx.Request(method, url, headers=headers, content=body, extensions=self._extensions)
         response: httpx.Response | None = None
         received = bytearray()
@@ -98,12 +113,12 @@ class Transport:
                 async with aclosing(response), aclosing(chunks):
                     async for chunk in chunks:
                         received += chunk
-                        if len(received) > LONGEST_BODY:
+                        if len(received) > self._longest_body:
                             break
         except (httpx.HTTPError, aiohttp.ClientError, TimeoutError) as error:
             if response is None:
                 return _no_reply(error)
-        return Reply(response.status_code, _plain(response.headers), bytes(received[:LONGEST_BODY]))
+        return Reply(response.status_code, _plain(response.headers), bytes(received[: self._longest_body]))
 
     async def aclose(self) -> None:
         await self._http.aclose()
@@ -118,7 +133,10 @@ class Transport:
 
     def _open_session(self) -> aiohttp.ClientSession:
         connector = aiohttp.TCPConnector(
-            ssl=self._tls, limit=self._max_connections, keepalive_timeout=KEEP_ALIVE_SECONDS
+            ssl=self._tls,
+            limit=self._max_connections,
+            keepalive_timeout=KEEP_ALIVE_SECONDS,
+            socket_factory=self._open_socket,
         )
         return aiohttp.ClientSession(
             connector=connector,

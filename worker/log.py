@@ -107,9 +107,11 @@ def known_secrets(settings: Settings) -> frozenset[str]:
     """Each secret of the settings in the clear, for the redaction alone."""
     urls = (settings.database_url, settings.broker_url)
     passwords = [urlsplit(url.get_secret_value()).password or "" for url in urls]
+    keys = settings.webhook_key.get_secret_value().split(",") if settings.webhook_key else []
     every = [settings.credentials, *(remote.credentials for remote in settings.remotes)]
     return frozenset(
         {secret.get_secret_value() for credentials in every for secret in _secrets_in(credentials)}
+        | set(keys)
         | {form for password in passwords for form in (password, unquote(password)) if form}
     )
 

@@ -33,6 +33,7 @@ GROUPS = (
     "policy",
     "approvals",
     "reconcile",
+    "webhooks",
     "explain",
     "status",
     "doctor",

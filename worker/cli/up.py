@@ -92,6 +92,7 @@ def _specs(settings: Settings, workers: int, sandbox: SandboxAsked | None, outpu
             ChildSpec("worker", (*command, "worker", "--concurrency", str(workers)), environ, grace=WORKER_GRACE)
         )
         specs.append(ChildSpec("loops", (*command, "loops"), environ))
+        specs.append(ChildSpec("webhooks", (*command, "webhooks", "deliver"), environ))
         yield specs
 
 

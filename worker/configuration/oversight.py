@@ -1,6 +1,10 @@
-"""What coachsync.toml says of the roster, the guard and the reconciliation. The policy has a schema of its own."""
+"""What coachsync.toml says of the roster, the guard, the reconciliation, the webhooks.
+
+The policy has a schema of its own.
+"""
 
 from datetime import timedelta
+from ipaddress import ip_network
 from typing import Annotated, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
@@ -102,3 +106,21 @@ class ReconcileOptions(_Table):
     target: DriftMode = DriftMode.OBSERVE
     qa_score: DriftMode = DriftMode.OBSERVE
     usecases: dict[UsecaseName, Cadence] = Field(default_factory=dict)
+
+
+def _check_network(value: object) -> str:
+    try:
+        return str(ip_network(str(value)))
+    except ValueError:
+        raise ValueError("is no network; give it like 10.20.0.0/16, or an address alone") from None
+
+
+class WebhookOptions(_Table):
+    """Messages may go to the networks of ``allow`` although they are private.
+
+    ``overlap``: how long a secret that was replaced still signs beside the new one.
+    """
+
+    allow_http: bool = False
+    allow: tuple[Annotated[str, BeforeValidator(_check_network)], ...] = ()
+    overlap: Annotated[timedelta, duration(_NOW, _YEAR)] = 24 * _HOUR

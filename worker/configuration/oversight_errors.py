@@ -12,7 +12,13 @@ from pydantic_core import ErrorDetails
 from schemas.coaching import EvaluationPeriod, OverriddenAgent, TaskCompleteConfig
 from schemas.policy import Policy, QuotaRule, TargetRule
 from worker.configuration.file import SettingsFile, dotted
-from worker.configuration.oversight import GuardOptions, ReconcileOptions, RosterColumns, RosterOptions
+from worker.configuration.oversight import (
+    GuardOptions,
+    ReconcileOptions,
+    RosterColumns,
+    RosterOptions,
+    WebhookOptions,
+)
 from worker.configuration.redaction import mask_url
 
 _MODELS: Mapping[str, type[BaseModel]] = {
@@ -20,6 +26,7 @@ _MODELS: Mapping[str, type[BaseModel]] = {
     "roster.columns": RosterColumns,
     "guard": GuardOptions,
     "reconcile": ReconcileOptions,
+    "webhooks": WebhookOptions,
     "policy": Policy,
     "policy.quotas": QuotaRule,
     "policy.quotas.period": EvaluationPeriod,

@@ -1,4 +1,4 @@
-"""The tables [roster], [guard], [reconcile] and [policy] of coachsync.toml, each checked against its model."""
+"""The tables of coachsync.toml beside the remotes, from [roster] to [policy], each checked against its model."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -7,7 +7,7 @@ from pydantic import BaseModel, ValidationError
 
 from schemas.policy import Policy
 from worker.configuration.file import SettingsFile, dotted
-from worker.configuration.oversight import GuardOptions, ReconcileOptions, RosterOptions
+from worker.configuration.oversight import GuardOptions, ReconcileOptions, RosterOptions, WebhookOptions
 from worker.configuration.oversight_errors import spelt, told
 from worker.configuration.sources import Origin, Source
 
@@ -15,6 +15,7 @@ TABLES: Mapping[str, type[BaseModel]] = {
     "roster": RosterOptions,
     "guard": GuardOptions,
     "reconcile": ReconcileOptions,
+    "webhooks": WebhookOptions,
     "policy": Policy,
 }
 

@@ -16,10 +16,11 @@ from worker.configuration.credentials import (
 )
 from worker.configuration.problems import shown, validated
 from worker.configuration.remotes import Remote, RemoteTable, check_remote_name
-from worker.configuration.sources import OAUTH_TEXTS, SECRETS, Given, Layer, slot
+from worker.configuration.sources import OAUTH_TEXTS, REMOTE_SECRETS, WEBHOOK_KEY, Given, Layer, slot
 from worker.configuration.values import check_api_url, is_loopback
 
-CREDENTIAL_SLOTS = frozenset({*SECRETS, *OAUTH_TEXTS})
+CREDENTIAL_SLOTS = frozenset({*REMOTE_SECRETS, *OAUTH_TEXTS})
+SHORTEST_WEBHOOK_KEY = 32  # characters
 _OAUTH = ("oauth_client_id", "oauth_client_secret", "oauth_token_url")
 
 
@@ -42,15 +43,28 @@ def _resolve_table(
     prefix = f"remotes.{name}."
     problems.extend(check_remote_name(name))
     credentials = resolve_credentials(table, environ, problems)
-    plain = {**shared, **without_credentials(table)}
+    plain = {**shared, **without_secrets(table)}
     options = validated(RemoteTable, plain, {"credentials": credentials}, problems, prefix)
     if "api_url" not in table:
         problems.append(f"{prefix}api_url is missing; give the remote's base URL")
     return options.remote(name, options.customers) if options else None
 
 
-def without_credentials(layer: Layer) -> dict[str, Given]:
-    return {key: given for key, given in layer.items() if slot(key) not in CREDENTIAL_SLOTS}
+def without_secrets(layer: Layer) -> dict[str, Given]:
+    return {key: given for key, given in layer.items() if slot(key) not in {*CREDENTIAL_SLOTS, WEBHOOK_KEY}}
+
+
+def resolve_webhook_key(layer: Layer, environ: Mapping[str, str], problems: list[str]) -> SecretStr | None:
+    """Keys that webhook secrets are encrypted with, the newest first, separated by commas."""
+    keys = resolve_secret(WEBHOOK_KEY, layer, environ, problems)
+    for number, text in enumerate(keys.get_secret_value().split(",") if keys else (), start=1):
+        if len(text) < SHORTEST_WEBHOOK_KEY:
+            label = next(given.label for key, given in layer.items() if slot(key) == WEBHOOK_KEY)
+            problems.append(
+                f"{label}: key {number} has {len(text)} characters; give {SHORTEST_WEBHOOK_KEY} or more, "
+                "like what `openssl rand -base64 32` prints"
+            )
+    return keys
 
 
 def resolve_credentials(layer: Layer, environ: Mapping[str, str], problems: list[str]) -> Credentials:
@@ -61,7 +75,7 @@ def resolve_credentials(layer: Layer, environ: Mapping[str, str], problems: list
         problems.append(f"{' and '.join(labels)} are several ways of authentication; keep one")
     if len(ways) != 1:
         return NoCredentials()
-    secrets = {name: _secret(name, layer, environ, problems) for name in SECRETS}
+    secrets = {name: resolve_secret(name, layer, environ, problems) for name in REMOTE_SECRETS}
     if token := secrets["api_token"]:
         return BearerToken(token)
     if key := secrets["api_key"]:
@@ -115,7 +129,8 @@ def _checked_token_url(given: Given, problems: list[str]) -> str | None:
     return url
 
 
-def _secret(name: str, layer: Layer, environ: Mapping[str, str], problems: list[str]) -> SecretStr | None:
+def resolve_secret(name: str, layer: Layer, environ: Mapping[str, str], problems: list[str]) -> SecretStr | None:
+    """The one secret that is given by this name, in whichever way; None where none is, or none that can be used."""
     forms = {key: given for key, given in layer.items() if slot(key) == name}
     if len(forms) > 1:
         labels = " and ".join(given.label for given in forms.values())

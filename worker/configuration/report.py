@@ -15,6 +15,7 @@ from worker.configuration.sources import DEFAULT, Origin
 from worker.configuration.values import shown_duration
 
 _PROCESS = ("home", "database_url", "broker_url", "log_format", "log_level", "retention_days", "allow_http")
+_TABLES = ("roster", "guard", "reconcile", "webhooks")
 _REMOTE = ("api_url", "rate_limit", "max_in_flight", "request_timeout", "idempotency", "key_memory", "ca_bundle")
 
 
@@ -40,6 +41,8 @@ def _rows(settings: Settings) -> Iterator[Row]:
         yield Row(f"{prefix}customers", ", ".join(remote.customers), origins.get(f"{prefix}customers", DEFAULT))
         yield from _remote_rows(prefix, remote, settings)
     yield from _oversight_rows(settings)
+    if settings.webhook_key:
+        yield Row("webhook_key", _masked(settings.webhook_key), settings.provenance.get("webhook_key", DEFAULT))
 
 
 def _remote_rows(prefix: str, remote: Remote | RemoteOptions, settings: Settings) -> Iterator[Row]:
@@ -54,7 +57,7 @@ def _remote_rows(prefix: str, remote: Remote | RemoteOptions, settings: Settings
 
 def _oversight_rows(settings: Settings) -> Iterator[Row]:
     origins = settings.provenance
-    tables: dict[str, BaseModel] = {table: getattr(settings, table) for table in ("roster", "guard", "reconcile")}
+    tables: dict[str, BaseModel] = {table: getattr(settings, table) for table in _TABLES}
     for table, options in tables.items():
         for name, value in options:
             yield Row(f"{table}.{name}", _shown(value), origins.get(f"{table}.{name}", DEFAULT))
@@ -83,7 +86,7 @@ def _masked(secret: SecretStr) -> str:
     return mask_secret(secret.get_secret_value())
 
 
-def _shown(value: object) -> str:
+def _shown(value: object) -> str:  # noqa: PLR0911 - one arm a kind
     match value:
         case bool():
             return str(value).lower()
@@ -93,6 +96,8 @@ def _shown(value: object) -> str:
             return ", ".join(f"{field} in {column!r}" for field, column in value if column is not None)
         case Mapping():
             return ", ".join(f"{name} {_shown(one)}" for name, one in value.items())
+        case tuple():
+            return ", ".join(map(_shown, value))
         case SecretStr():
             return mask_url(value.get_secret_value())
         case _:

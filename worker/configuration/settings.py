@@ -13,20 +13,27 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated
 
-from pydantic import BaseModel, Field, SkipValidation
+from pydantic import BaseModel, Field, SecretStr, SkipValidation
 
 from schemas.policy import Policy
 from worker.configuration.file import SettingsFile, find_settings_file, read_settings_file
-from worker.configuration.oversight import GuardOptions, ReconcileOptions, RosterOptions
+from worker.configuration.oversight import GuardOptions, ReconcileOptions, RosterOptions, WebhookOptions
 from worker.configuration.oversight_tables import TABLES as OVERSIGHT
 from worker.configuration.oversight_tables import oversight_origins, resolve_oversight
 from worker.configuration.problems import SettingsError, validated
-from worker.configuration.remote_settings import check_access, resolve_credentials, resolve_tables, without_credentials
+from worker.configuration.remote_settings import (
+    check_access,
+    resolve_credentials,
+    resolve_tables,
+    resolve_webhook_key,
+    without_secrets,
+)
 from worker.configuration.remotes import DEFAULT_REMOTE, NoRemote, Remote, RemoteOptions
 from worker.configuration.socket_path import socket_path, socket_url
 from worker.configuration.sources import (
     CONFIG_VARIABLE,
     DEFAULT,
+    WEBHOOK_KEY,
     Given,
     Layer,
     Names,
@@ -61,6 +68,8 @@ class Settings(RemoteOptions):
     log_level: LogLevel = LogLevel.INFO
     retention_days: Annotated[int, whole(1, 3650)] = 30
     allow_http: bool = False
+    webhook_key: SecretStr | None = None
+    webhooks: WebhookOptions = WebhookOptions()
     remotes: tuple[Remote, ...] = ()
     roster: RosterOptions = RosterOptions()
     guard: GuardOptions = GuardOptions()
@@ -117,7 +126,7 @@ class _Collected:
     origins: Mapping[str, Origin]
 
 
-_DERIVED = {"credentials", "embedded_broker", "remotes", "provenance", *OVERSIGHT}
+_DERIVED = {"credentials", "embedded_broker", "remotes", "provenance", WEBHOOK_KEY, *OVERSIGHT}
 NAMES = Names(
     plain=frozenset(Settings.model_fields) - _DERIVED,
     remote=frozenset(RemoteOptions.model_fields) - _DERIVED,
@@ -170,9 +179,10 @@ def _resolve(given: _Collected, environ: Mapping[str, str], *, terminal: bool, p
     if "home" not in top:
         problems.append("COACHSYNC_HOME is not set and there is no HOME to derive it from; give a directory")
         return None
-    plain = without_credentials(top)
+    plain = without_secrets(top)
     derived = {
         "credentials": resolve_credentials(top, environ, problems),
+        WEBHOOK_KEY: resolve_webhook_key(top, environ, problems),
         "embedded_broker": "broker_url" not in given.top,
         "provenance": _provenance(top, given),
         **given.oversight,

@@ -16,7 +16,9 @@ from worker.configuration.redaction import mask_url
 
 PREFIX = "COACHSYNC_"
 CONFIG_VARIABLE = "COACHSYNC_CONFIG"
-SECRETS = ("api_token", "api_key", "oauth_client_secret")
+REMOTE_SECRETS = ("api_token", "api_key", "oauth_client_secret")
+WEBHOOK_KEY = "webhook_key"
+SECRETS = (*REMOTE_SECRETS, WEBHOOK_KEY)
 OAUTH_TEXTS = ("oauth_client_id", "oauth_token_url")
 _URLS = ("database_url", "broker_url")
 PATHS = frozenset({"home", "ca_bundle", *(f"{name}_file" for name in SECRETS)})
@@ -78,14 +80,15 @@ class Names:
 
     @property
     def in_file(self) -> frozenset[str]:
-        return self.plain | _CREDENTIALS_IN_FILE | {"remotes", *self.tables}
+        return self.plain | _references(SECRETS) | {*OAUTH_TEXTS, "remotes", *self.tables}
 
     @property
     def in_table(self) -> frozenset[str]:
-        return self.remote | _CREDENTIALS_IN_FILE | {"customers"}
+        return self.remote | _references(REMOTE_SECRETS) | {*OAUTH_TEXTS, "customers"}
 
 
-_CREDENTIALS_IN_FILE = frozenset({*OAUTH_TEXTS, *(f"{name}_{how}" for name in SECRETS for how in ("file", "env"))})
+def _references(secrets: Iterable[str]) -> frozenset[str]:
+    return frozenset(f"{name}_{how}" for name in secrets for how in ("file", "env"))
 
 
 def slot(key: str) -> str:

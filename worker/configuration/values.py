@@ -23,6 +23,7 @@ MIN_TIMEOUT = timedelta(seconds=0.1)
 MAX_TIMEOUT = timedelta(seconds=30)  # a chunk has to end within its hard limit, whatever the remote does
 MIN_KEY_MEMORY, KEY_MEMORY, MAX_KEY_MEMORY = timedelta(seconds=1), timedelta(hours=24), timedelta(days=365)
 _SECONDS_A_UNIT = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+LONGEST_DURATION = timedelta(days=3650)
 _DURATION = re.compile(r"(\d+|\d*\.\d+) ?([smhd]?)", re.ASCII)
 
 
@@ -174,14 +175,28 @@ def duration(low: timedelta, high: timedelta) -> BeforeValidator:
     """``45s``, ``90m``, ``24h`` or ``3d``; a number alone is seconds."""
 
     def check(value: object) -> timedelta:
-        match = _DURATION.fullmatch(str(value))
-        seconds = float(match[1]) * _SECONDS_A_UNIT[match[2] or "s"] if match else math.nan
+        seconds = _seconds(str(value))
         if not low.total_seconds() <= seconds <= high.total_seconds():
             bounds = f"{shown_duration(low)} to {shown_duration(high)}"
             raise ValueError(f"is no time from {bounds}; give it like 10, 45s, 90m or 24h")
         return timedelta(seconds=seconds)
 
     return BeforeValidator(check)
+
+
+def parse_duration(text: str) -> timedelta:
+    """At most ten years. Raises ``ValueError``."""
+    seconds = _seconds(text)
+    if not seconds <= LONGEST_DURATION.total_seconds():
+        raise ValueError(
+            f"{text[:40]!r} is no time up to {LONGEST_DURATION.days:,} days; give it like 45s, 90m, 24h or 3d"
+        )
+    return timedelta(seconds=seconds)
+
+
+def _seconds(text: str) -> float:
+    match = _DURATION.fullmatch(text)
+    return float(match[1]) * _SECONDS_A_UNIT[match[2] or "s"] if match else math.nan
 
 
 def whole(low: int, high: int) -> BeforeValidator:

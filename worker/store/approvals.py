@@ -6,6 +6,8 @@ from datetime import timedelta
 from sqlalchemy import select, update
 from sqlmodel import Session, col
 
+from worker.core.events import of_guard
+from worker.store import outbox
 from worker.store.engine import database_now
 from worker.store.oversight_models import Approval
 from worker.store.tables import approvals
@@ -40,6 +42,7 @@ def request(session: Session, asked: Asked, lasts: timedelta) -> Approval:
     )
     session.add(approval)
     session.flush()
+    outbox.tell(session, [of_guard(approval.id, asked.door, asked.subject, asked.reason, approval.expires_at)])
     return approval
 
 

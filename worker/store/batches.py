@@ -5,11 +5,15 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from sqlalchemy import bindparam, func, literal, or_, select, update
 from sqlmodel import Session, col
 
 from schemas.lanes import Lane
+from schemas.webhooks import BatchCompleted
+from worker.core.events import Event, of_batch
+from worker.store import outbox
 from worker.store.engine import database_now
 from worker.store.models import Batch
 from worker.store.tables import batches
@@ -71,14 +75,22 @@ def count(session: Session, deltas: Mapping[int, Counter[str]]) -> None:
 
 
 def complete(session: Session, ids: list[int]) -> None:
-    """Set ``completed_at`` where a sealed batch has no open job left."""
+    """Set ``completed_at`` where a sealed batch has no open job left, and tell of it."""
     ended = batches.c.succeeded + batches.c.failed + batches.c.superseded + batches.c.cancelled
-    session.execute(
+    statement = (
         update(batches)
         .where(batches.c.id.in_(ids), batches.c.sealed_at.is_not(None), batches.c.completed_at.is_(None))
         .where(batches.c.accepted == ended)
         .values(completed_at=database_now(session))
+        .returning(batches)
     )
+    done = session.execute(statement, execution_options={"synchronize_session": False}).all()
+    outbox.tell(session, [_completed(row) for row in sorted(done, key=lambda row: row.id)])
+
+
+def _completed(row: Any) -> Event:
+    told = set(BatchCompleted.model_fields) - {"batch_id"}
+    return of_batch(BatchCompleted(batch_id=row.id, **{name: row._mapping[name] for name in told}))  # noqa: SLF001 - SQLAlchemy's documented name
 
 
 def seal(session: Session, batch_id: int) -> None:

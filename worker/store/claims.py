@@ -1,11 +1,12 @@
 """Who may work on a job: claim, give back, rescue. All by lease and fence."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from pydantic import ValidationError
 from sqlalchemy import (
     ColumnElement,
     ScalarSelect,
@@ -22,19 +23,24 @@ from sqlalchemy import (
 )
 from sqlmodel import Session
 
-from schemas.ids import ROW_BITS
+from schemas.ids import ROW_BITS, format_job_id
 from schemas.jobs import JobKind, JobState, TargetCreation
 from worker.core.acceptance import KnownIdentity
-from worker.core.decisions import ALONE_AFTER, AMBIGUOUS_PAUSE, MOST_CRASHES
+from worker.core.decisions import ALONE_AFTER, AMBIGUOUS_PAUSE, MOST_CRASHES, Fail
+from worker.core.events import Ended, Event, of_job
+from worker.log import get_logger
 from worker.store import batches as batch_store
+from worker.store import outbox
 from worker.store.acceptance import known_identities, lock_resources
 from worker.store.doubts import mark_uncertain, values_in_doubt
 from worker.store.engine import database_now
 from worker.store.tables import jobs
 from worker.store.twins import Twin, twins_of
 
+_log = get_logger(__name__)
 _BULK: Any = {"synchronize_session": False}
 RESCUED_AT_ONCE = 1_000
+POISON = "poison"
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,13 +282,23 @@ def _bury(session: Session, fences: Mapping[int, int]) -> list[int]:
         .where(held(fences))
         .values(
             state=JobState.FAILED,
-            error_code="poison",
+            error_code=POISON,
             error=f"{MOST_CRASHES} workers died or hung while they had this job",
             crashes=jobs.c.crashes + 1,
             read_first=True,
             finished_at=database_now(session),
             **NO_LEASE,
         )
-        .returning(jobs.c.id)
+        .returning(jobs.c.id, jobs.c.batch_id, jobs.c.round, jobs.c.kind, jobs.c.resource, jobs.c.wish, jobs.c.error)
     )
-    return list(session.execute(statement, execution_options=_BULK).scalars())
+    buried = sorted(session.execute(statement, execution_options=_BULK).all())
+    outbox.tell(session, (event for row in buried for event in _poisoned(row)))
+    return [row.id for row in buried]
+
+
+def _poisoned(row: Any) -> Iterator[Event]:
+    kind, failed = JobKind(row.kind), Fail(POISON, row.error, doubtful=True)
+    try:
+        yield from of_job(Ended(row.id, row.batch_id, row.round, kind, row.resource, row.wish, failed))
+    except ValidationError as error:  # a wish that nobody can read may be what killed the workers
+        _log.error("poison_not_told", job=format_job_id(row.id), error=repr(error)[:300])

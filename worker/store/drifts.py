@@ -7,6 +7,8 @@ from sqlalchemy import func, insert, select, update
 from sqlmodel import Session, col
 
 from worker.core.drift import Action, Finding
+from worker.core.events import of_drift
+from worker.store import outbox
 from worker.store.engine import database_now
 from worker.store.oversight_models import Drift
 from worker.store.tables import drifts
@@ -25,7 +27,7 @@ def note_drifts(
     ]
     if gone:
         session.execute(update(drifts).where(drifts.c.id.in_(gone)).values(closed_at=now))
-    new = []
+    new: list[tuple[Finding, dict[str, Any]]] = []
     for resource, findings in sorted(found.items()):
         for finding in findings:
             row = _row(finding, job_ids.get(resource)) | {
@@ -34,9 +36,8 @@ def note_drifts(
             if drift := standing.get((resource, finding.field)):
                 session.execute(update(drifts).where(drifts.c.id == drift.id).values(row))
             else:
-                new.append(row | {"reconciliation_id": run_id, "resource": resource, "found_at": now})
-    if new:
-        session.execute(insert(drifts), new)
+                new.append((finding, row | {"reconciliation_id": run_id, "resource": resource, "found_at": now}))
+    _open_new(session, new)
     return len(new)
 
 
@@ -49,6 +50,15 @@ def list_drifts(session: Session, limit: int, *, still_open: bool) -> list[Drift
 def count_open(session: Session) -> int:
     query = select(func.count()).select_from(drifts).where(drifts.c.closed_at.is_(None))
     return int(session.execute(query).scalar_one())
+
+
+def _open_new(session: Session, new: Sequence[tuple[Finding, dict[str, Any]]]) -> None:
+    if not new:
+        return
+    statement = insert(drifts).returning(drifts.c.id, sort_by_parameter_order=True)
+    ids = session.execute(statement, [row for _, row in new]).scalars()
+    told = [of_drift(one, row["resource"], finding) for one, (finding, row) in zip(ids, new, strict=True)]
+    outbox.tell(session, told)
 
 
 def _open(session: Session, names: Collection[str]) -> dict[tuple[str, str], Drift]:

@@ -6,7 +6,9 @@ from sqlalchemy import delete, exists, select, update
 from sqlmodel import Session, col
 
 from schemas.jobs import JobState
+from worker.core.events import of_quarantine, of_recovery
 from worker.core.quarantine import probe_pause
+from worker.store import outbox
 from worker.store.dispatching import unpublish_where
 from worker.store.engine import database_now
 from worker.store.models import Quarantine
@@ -24,6 +26,7 @@ def put_aside(session: Session, remote: str, reason: str) -> bool:
     now = database_now(session)
     row = {"remote": remote, "reason": reason, "since": now, "probes": 0, "probe_due_at": now + probe_pause(0)}
     if insert_if_missing(session, quarantines, row):
+        outbox.tell(session, [of_quarantine(remote, reason, now)])
         return True
     here = quarantines.c.remote == remote
     probes = session.execute(select(quarantines.c.probes).where(here).with_for_update()).scalar_one_or_none() or 0
@@ -33,12 +36,14 @@ def put_aside(session: Session, remote: str, reason: str) -> bool:
 
 def release(session: Session, remote: str) -> bool:
     """End a quarantine; True if there was one. Its jobs may go to the broker at once."""
-    ended = session.execute(
-        delete(quarantines).where(quarantines.c.remote == remote).returning(quarantines.c.remote),
+    since = session.execute(
+        delete(quarantines).where(quarantines.c.remote == remote).returning(quarantines.c.since),
         execution_options={"synchronize_session": False},
-    )
+    ).scalar_one_or_none()
     unpublish_where(session, jobs.c.remote == remote)
-    return bool(ended.all())
+    if since:
+        outbox.tell(session, [of_recovery(remote, since, database_now(session))])
+    return since is not None
 
 
 def find(session: Session, remote: str) -> Quarantine | None:

@@ -2,8 +2,8 @@
 
 import math
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, assert_never
 
@@ -15,12 +15,14 @@ from schemas.coaching import Quota, Target
 from schemas.ids import ROW_BITS
 from schemas.jobs import JobKind, JobState, QuotaRecalculation
 from worker.core.decisions import AMBIGUOUS_PAUSE, EXISTS, Decision, Fail, GiveBack, Retry, Succeed
+from worker.core.events import Ended, Event, of_job
 from worker.store import batches as batch_store
-from worker.store import wants
+from worker.store import outbox, wants
 from worker.store.acceptance import lock_resources
 from worker.store.claims import NO_LEASE, Claimed, by_batch, give_back, let_go, newer_pending
 from worker.store.doubts import mark_uncertain
 from worker.store.engine import database_now
+from worker.store.known import newest_quota
 from worker.store.pauses import pause
 from worker.store.tables import attempts, jobs, quota_answers, resources, targets
 from worker.store.upsert import insert_missing, insert_or_replace
@@ -77,6 +79,7 @@ def record(session: Session, records: Sequence[Record], worker: Worker) -> list[
     superseded = give_back(session, {one.job.id: one.job.fence for one in mine if isinstance(one.decision, GiveBack)})
     _finish(session, [one for one in mine if isinstance(one.decision, Succeed | Fail)], now)
     superseded += _retry(session, mine, now)
+    outbox.tell(session, _events(session, mine))
     _keep_answers(session, mine, now)
     let_go(session, [one.job.resource for one in mine])
     let_go(session, [one.job.resource for one in mine if _in_doubt(one)], not_before=now + AMBIGUOUS_PAUSE)
@@ -256,6 +259,27 @@ def _name_created(session: Session, records: Sequence[Record]) -> None:
     insert_missing(session, resources, sorted(created, key=lambda row: str(row["name"])))
     exists = (one.job.id for one in records if isinstance(one.decision, Fail) and one.decision.code == EXISTS)
     wants.ask_again(session, list(exists))
+
+
+def _events(session: Session, records: Sequence[Record]) -> Iterator[Event]:
+    """Before the answers are kept: a quota is told against the one that was known before."""
+    for one in records:
+        match one.decision:
+            case Succeed(known=Quota()) as decision:
+                before = newest_quota(session, one.job.resource)
+                yield from of_job(_ended(one, decision), one.wish, before.total_agent_quota if before else None)
+            case Succeed(known=Target() as target) as decision if not _holds_numbers(target):
+                yield from of_job(_ended(one, replace(decision, known=None)))
+            case Succeed() | Fail() as decision:
+                yield from of_job(_ended(one, decision))
+            case _:
+                pass
+
+
+def _ended(one: Record, decision: Succeed | Fail) -> Ended:
+    job = one.job
+    name = job.twin.name if job.twin else job.resource
+    return Ended(job.id, job.id >> ROW_BITS, job.round, job.kind, job.resource, job.wish, decision, name)
 
 
 def _holds_numbers(target: Target) -> bool:

@@ -18,6 +18,7 @@ from worker.store.models import (
 )
 from worker.store.oversight_models import Approval, Cadence, Drift, Reconciliation
 from worker.store.roster_models import AgentRow, Ask, PolicyRow, RosterEventRow, SetAside, Want
+from worker.store.webhook_models import Delivery, DeliveryAttempt, Endpoint, EndpointSecret, WebhookMessage
 
 
 def _table(model: type) -> Table:
@@ -44,3 +45,8 @@ reconciliations = _table(Reconciliation)
 roster_events = _table(RosterEventRow)
 set_aside = _table(SetAside)
 wants = _table(Want)
+endpoints = _table(Endpoint)
+endpoint_secrets = _table(EndpointSecret)
+messages = _table(WebhookMessage)
+deliveries = _table(Delivery)
+delivery_attempts = _table(DeliveryAttempt)

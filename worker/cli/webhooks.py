@@ -1,0 +1,94 @@
+"""``coachsync webhooks``: tell the outside world, and look after who is told."""
+
+import asyncio
+import signal
+from contextlib import closing
+
+import typer
+
+from schemas.webhooks import CATALOGUE
+from worker.cli import webhook_deliveries, webhook_endpoints
+from worker.cli.options import Json, open_runtime
+from worker.cli.output import Output
+from worker.cli.webhook_listen import listen
+from worker.cli.webhook_recover import recover
+from worker.clock import uniform, utc_now
+from worker.log import configure_logging
+from worker.runtime import Runtime, process_name
+from worker.store import endpoints
+from worker.store.deliveries import Sender
+from worker.webhooks.courier import Means
+from worker.webhooks.deliverer import Deliverer
+from worker.webhooks.post import Poster
+from worker.webhooks.sealing import CannotUnseal
+from worker.webhooks.setup import guard_of, sealer_of
+
+app = typer.Typer(help="Webhooks: who is told of what, how each delivery went, and the telling.", no_args_is_help=True)
+
+
+def register(root: typer.Typer) -> None:
+    webhook_endpoints.register(app)
+    webhook_deliveries.register(app)
+    app.command()(recover)
+    app.command("types")(list_types)
+    app.command()(listen)
+    app.command()(deliver)
+    app.command()(reseal)
+    root.add_typer(app, name="webhooks")
+
+
+def list_types(as_json: Json = False) -> None:
+    """List the event types there are, and what each tells.
+
+    Example: coachsync webhooks types
+    """
+    rows = [
+        {"type": kind, "fields": ", ".join(field.alias or name for name, field in model.model_fields.items())}
+        for kind, model in CATALOGUE.items()
+    ]
+    Output(as_json).table(("type", "fields"), rows, empty="")
+
+
+def deliver() -> None:
+    """Run what sends the messages, in the foreground; any number may run, on any number of machines.
+
+    It needs the database only, no broker. `coachsync up` runs one. SIGTERM or Ctrl-C finishes what is under way, within
+    seconds.
+    """
+    runtime = open_runtime(Output())
+    configure_logging(runtime.settings)
+    with closing(runtime):
+        asyncio.run(_deliver(runtime))
+
+
+async def _deliver(runtime: Runtime) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    poster = Poster(guard_of(runtime.settings))
+    means = Means(runtime.database, poster, Sender(process_name(), uniform), utc_now)
+    try:
+        await Deliverer(means, sealer_of(runtime.settings)).run(stop)
+    finally:
+        await poster.aclose()
+
+
+def reseal(as_json: Json = False) -> None:
+    """Encrypt all secrets anew with the first key of COACHSYNC_WEBHOOK_KEY: afterwards the others can be left out.
+
+    Example: COACHSYNC_WEBHOOK_KEY="$NEW,$OLD" coachsync webhooks reseal
+    """
+    output = Output(as_json)
+    with closing(open_runtime(output)) as runtime:
+        sealer = sealer_of(runtime.settings)
+        try:
+            with runtime.database.write() as session:
+                found = endpoints.all_secrets(session)
+                for one in found:
+                    one.sealed = sealer.reseal(one.sealed)
+        except CannotUnseal as error:
+            output.fail(str(error))
+    if as_json:
+        output.json({"resealed": len(found)})
+    else:
+        output.say(f"{len(found):,} {'secret is' if len(found) == 1 else 'secrets are'} encrypted with the first key.")

@@ -1,0 +1,201 @@
+"""Sends what one endpoint is to get: several at once, within its rate, in order where it asks for that.
+
+A courier works for the process that owns the endpoint, while it does. What it has sent counts once it is recorded: this
+process sends it no second time until then, and after a crash the next owner does.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from worker.log import get_logger
+from worker.recorder import patiently
+from worker.store.deliveries import Due, Recorded, Sender, Sent, due, record
+from worker.store.endpoints import Owned
+from worker.store.engine import Database
+from worker.store.outbox import ENABLED
+from worker.webhooks import signing
+from worker.webhooks.post import TIMEOUT, Poster
+
+PAGE = 200
+GROUP = 0.1  # seconds that answers are gathered for, to be recorded together
+IDLE = 0.25  # seconds between two looks for what is due
+LEAVES_AFTER = 5.0  # seconds without anything due, or to wait: others may have the endpoint
+MOST_UNRECORDED = 500  # the database is away: no more is sent until it is back
+SLACK = 2.0
+STOPS_WITHIN = 5.0  # what has no answer by then is sent again by the next owner
+
+_log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What all couriers of a process share. ``now`` is the wall clock, ``sender`` who we are."""
+
+    database: Database
+    poster: Poster
+    sender: Sender
+    now: Callable[[], datetime]
+
+
+@dataclass(slots=True)
+class Pace:
+    """At most ``rate`` in any second; None is no limit. Times are a monotonic clock's seconds."""
+
+    rate: int | None
+    sent: deque[float] = field(default_factory=deque)
+
+    def wait(self, now: float) -> float:
+        """Seconds until the next may go."""
+        while self.sent and self.sent[0] <= now - 1:
+            self.sent.popleft()
+        if self.rate is None or len(self.sent) < self.rate:
+            return 0.0
+        return self.sent[-self.rate] + 1 - now
+
+    def note(self, now: float) -> None:
+        if self.rate is not None:
+            self.sent.append(now)
+
+
+class Courier:
+    """One endpoint's. ``renewed`` keeps it informed of its lease and of what people change."""
+
+    def __init__(self, means: Means, owned: Owned, secrets: Sequence[str], lease_ends: float) -> None:
+        self._means = means
+        self._waiting: deque[Due] = deque()
+        self._busy: set[int] = set()
+        self._results: list[Sent] = []
+        self._sending: set[asyncio.Task[None]] = set()
+        self._stir = asyncio.Event()
+        self._pace = Pace(None)
+        self._clock = asyncio.get_running_loop().time
+        self._last_work = self._clock()
+        self.leaving = False
+        self.fence = owned.endpoint.fence
+        self.renewed(owned, secrets, lease_ends)
+
+    def renewed(self, owned: Owned, secrets: Sequence[str], lease_ends: float) -> None:
+        """The endpoint as it stands now; ours until ``lease_ends`` on the monotonic clock."""
+        endpoint = owned.endpoint
+        self.endpoint = endpoint
+        self._secrets = secrets
+        self._lease_ends = lease_ends
+        self._health = owned.health
+        self._opens_at = self._clock() + owned.held.total_seconds()
+        self._pace.rate = endpoint.rate_limit
+        if endpoint.state != ENABLED:
+            self.leave()
+
+    def leave(self) -> None:
+        """Begin no more; what is under way comes to its end."""
+        self.leaving = True
+        self._stir.set()
+
+    async def run(self) -> None:
+        """Until there is nothing to do for a while, or it is told to leave. All that was answered is recorded."""
+        recording = asyncio.create_task(self._record_groups())
+        try:
+            while not self.leaving:
+                await self._step()
+        finally:
+            self.leaving = True
+            await self._end_sending()
+            self._stir.set()
+            await recording
+
+    async def _step(self) -> None:
+        wait = max(self._opens_at - self._clock(), 0.0)
+        if wait > LEAVES_AFTER or self._clock() - self._last_work > LEAVES_AFTER:
+            self.leaving = not self._busy
+            await self._rest(IDLE)
+        elif wait or self._lease_ends - self._clock() < TIMEOUT + SLACK:
+            await self._rest(wait or IDLE)
+        elif not await self._has_work():
+            await self._rest(IDLE)
+        elif len(self._sending) >= self._room or len(self._busy) >= self._room + MOST_UNRECORDED:
+            await self._rest(1.0)
+        elif pause := self._pace.wait(self._clock()):
+            await asyncio.sleep(pause)
+        else:
+            self._begin(self._waiting.popleft())
+
+    @property
+    def _room(self) -> int:
+        return 1 if self._health.is_open else self.endpoint.concurrency
+
+    async def _has_work(self) -> bool:
+        if not self._waiting:
+            some = await patiently(self._look, self._means.sender.uniform)
+            self._waiting.extend(one for one in some if one.id not in self._busy)
+        if self._waiting or self._busy:
+            self._last_work = self._clock()
+        return bool(self._waiting)
+
+    def _look(self) -> list[Due]:
+        with self._means.database.read() as session:
+            return due(session, self.endpoint, PAGE + len(self._busy))
+
+    def _begin(self, one: Due) -> None:
+        self._busy.add(one.id)
+        self._pace.note(self._clock())
+        task = asyncio.create_task(self._send(one))
+        self._sending.add(task)
+        task.add_done_callback(self._sent)
+
+    async def _send(self, one: Due) -> None:
+        started_at, begun = self._means.now(), self._clock()
+        body = one.body.encode()
+        headers = signing.headers(self._secrets, one.message_id, int(started_at.timestamp()), body)
+        reply = await self._means.poster.post(self.endpoint.url, headers, body, started_at)
+        self._results.append(Sent(one, started_at, (self._clock() - begun) * 1000, reply))
+
+    def _sent(self, task: asyncio.Task[None]) -> None:
+        self._sending.discard(task)
+        self._stir.set()
+        if not task.cancelled() and (error := task.exception()):
+            _log.error("delivery_broke", endpoint=self.endpoint.id, error=repr(error)[:300])
+
+    async def _end_sending(self) -> None:
+        if self._sending:
+            _, late = await asyncio.wait(self._sending, timeout=STOPS_WITHIN)
+            for task in late:
+                task.cancel()
+
+    async def _record_groups(self) -> None:
+        while not self.leaving or self._sending or self._results:
+            if self._results:
+                group, self._results = self._results, []
+                await self._record(group)
+            await asyncio.sleep(GROUP)
+
+    async def _record(self, group: list[Sent]) -> None:
+        def write() -> Recorded:
+            with self._means.database.write() as session:
+                return record(session, self.endpoint.id, self.fence, group, self._means.sender)
+
+        recorded = await patiently(write, self._means.sender.uniform)
+        self._busy -= {one.due.id for one in group}
+        self._take_in(recorded)
+
+    def _take_in(self, recorded: Recorded) -> None:
+        self._health = recorded.health
+        if recorded.held:
+            self._opens_at = self._clock() + recorded.held.total_seconds()
+        if not recorded.ours or recorded.state != ENABLED:
+            self.leave()
+        if recorded.warning:
+            _log.warning("endpoint_failing", endpoint=self.endpoint.id, patience_used=f"{recorded.warning} %")
+        if recorded.disabled:
+            _log.error("endpoint_disabled", endpoint=self.endpoint.id, reason=recorded.disabled)
+        self._stir.set()
+
+    async def _rest(self, seconds: float) -> None:
+        self._stir.clear()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stir.wait()
+        except TimeoutError:
+            pass
