@@ -1,4 +1,4 @@
-"""``coachsync explain``: the whole story of a job, a batch, a target, a quota, an event or an agent."""
+"""``coachsync explain``: the whole story of a job, a batch, a target, a quota, an event, an agent or a message."""
 
 import re
 from collections.abc import Callable
@@ -16,9 +16,12 @@ from worker.cli.story_records import batch_story_record, job_story_record, resou
 from worker.cli.story_records_roster import agent_story_record, event_story_record
 from worker.cli.tell import tell_batch, tell_job, tell_resource
 from worker.cli.tell_roster import tell_agent, tell_event
+from worker.cli.tell_webhooks import tell_message
+from worker.cli.words_webhooks import message_record
 from worker.store.engine import database_now
 from worker.store.explaining import batch_story, job_story, resource_story
 from worker.store.explaining_roster import agent_story, agents_named, event_story, events_named, find_event
+from worker.store.explaining_webhooks import MessageStory, message_story
 from worker.store.known import quota_resources
 from worker.store.listing import find_rejection
 from worker.store.roster_models import AgentRow, RosterEventRow
@@ -26,7 +29,7 @@ from worker.store.roster_models import AgentRow, RosterEventRow
 FORMS = (
     "a job (17-203), a batch (17), a target (customers/…/profiles/…/targets/…),"
     " a quota (customers/…/profiles/…/scorecardTemplates/…@…/quota…),"
-    " an event of the roster (e17, or its own id) or an agent (their id)"
+    " an event of the roster (e17, or its own id), an agent (their id) or a message (msg_…)"
 )
 MOST_NAMED = 10
 _EVENT = re.compile(r"e[1-9][0-9]{0,17}")
@@ -43,8 +46,8 @@ def explain(
     what: Annotated[
         str,
         typer.Argument(
-            help="A job (17-203), a batch (17), the name of a target or quota, an event of the roster or an agent.",
-            metavar="NAME|JOB|BATCH|EVENT|AGENT",
+            help="A job (17-203), a batch (17), the name of a target or quota, an event, an agent or a message.",
+            metavar="NAME|JOB|BATCH|EVENT|AGENT|MESSAGE",
         ),
     ],
     limit: Limit = 20,
@@ -64,6 +67,8 @@ def explain(
             _explain_job(session, parse_job_id(what), output)
         elif what.startswith("customers/"):
             _explain_resource(session, _one_resource(session, what, output), limit, output)
+        elif message := message_story(session, what):
+            _tell_message(message, output)
         elif _EVENT.fullmatch(what):
             _explain_event(session, int(what[1:]), output)
         else:
@@ -129,7 +134,7 @@ def _explain_by_id(session: Session, what: str, limit: int, output: Output) -> N
     elif agents:
         _tell_agent(session, agents[0], limit, output)
     else:
-        output.fail(f"NAME|JOB|BATCH|EVENT|AGENT: {what[:80]!r} is none of these, or is not known: {FORMS}")
+        output.fail(f"NAME|JOB|BATCH|EVENT|AGENT|MESSAGE: {what[:80]!r} is none of these, or is not known: {FORMS}")
 
 
 def _tell_event(session: Session, event: RosterEventRow, output: Output) -> None:
@@ -146,6 +151,13 @@ def _tell_agent(session: Session, agent: AgentRow, limit: int, output: Output) -
         output.json(agent_story_record(story))
     else:
         tell_agent(story, output)
+
+
+def _tell_message(story: MessageStory, output: Output) -> None:
+    if output.as_json:
+        output.json({"what": "message", **message_record(story)})
+    else:
+        tell_message(story, output)
 
 
 def _one_resource(session: Session, name: str, output: Output) -> str:

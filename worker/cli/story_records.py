@@ -17,6 +17,7 @@ from worker.cli.records import (
 from worker.cli.remote_records import pause_record
 from worker.cli.story_records_roster import origin_record
 from worker.cli.words import quarantine_words, reason_words, waiting_words
+from worker.cli.words_webhooks import message_record
 from worker.store.explaining import BatchStory, JobStory, ResourceStory, Waiting
 from worker.store.models import Attempt, Job
 
@@ -37,6 +38,7 @@ def job_story_record(story: JobStory) -> Fields:
         "attemptsMade": [attempt_record(attempt) for attempt in story.attempts],
         "waiting": story.waiting and _waiting(story.waiting, last),
         "known": _known(story),
+        "told": [message_record(one) for one in story.told],
     }
 
 
@@ -64,6 +66,7 @@ def batch_story_record(story: BatchStory, now: datetime) -> Fields:
         "slowest": [{"job": format_job_id(one.job_id), **attempt_record(one)} for one in story.slowest],
         "stillOpen": story.example and _told(story.example),
         "waiting": story.waiting and _waiting(story.waiting),
+        "told": [message_record(one) for one in story.told],
     }
 
 

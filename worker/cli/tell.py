@@ -20,6 +20,7 @@ from worker.cli.words import (
     waiting_words,
 )
 from worker.cli.words_roster import event_words
+from worker.cli.words_webhooks import told_words
 from worker.store.explaining import BatchStory, JobStory, ResourceStory
 from worker.store.explaining_roster import Origins
 from worker.store.models import Attempt, Job
@@ -36,6 +37,8 @@ def tell_job(story: JobStory, output: Output) -> None:
         last = story.attempts[-1] if story.attempts else None
         part(output, "It waits", [waiting_words(story.waiting, last)])
     part(output, "Known now", _known(story), none="nothing: the remote has not shown it to us")
+    if story.told:
+        part(output, "Told", told_words(story.told))
 
 
 def tell_resource(story: ResourceStory, output: Output) -> None:
@@ -68,6 +71,8 @@ def tell_batch(story: BatchStory, output: Output, now: datetime) -> None:
     if story.example:
         why = waiting_words(story.waiting) if story.waiting else outcome_words(story.example)
         part(output, "Still open", [f"{format_job_id(story.example.id)}, for example: {why}"])
+    if story.told:
+        part(output, "Told", told_words(story.told))
 
 
 def head(output: Output, name: str, words: str) -> None:

@@ -11,6 +11,7 @@ from schemas.jobs import JobKind, JobState, TargetCreation
 from worker.store import pauses, quarantine
 from worker.store.engine import database_now
 from worker.store.explaining_roster import Origins, origins_of
+from worker.store.explaining_webhooks import MessageStory, told_of_batch, told_of_job
 from worker.store.known import find_resource, find_target, newest_quota
 from worker.store.listing import ErrorCount, attempts_by_job, attempts_of, errors_of_batch, find_job, first_rejections
 from worker.store.models import Attempt, Batch, Job, KnownTarget, Pause, Quarantine, QuotaAnswer, Rejection
@@ -39,7 +40,10 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class JobStory:
-    """``supersedes`` holds the newest few of ``superseded`` jobs that it replaced; ``origins`` the events behind it."""
+    """``supersedes`` holds the newest few of ``superseded`` jobs that it replaced; ``origins`` the events behind it.
+
+    ``told``: what the outside world heard of it.
+    """
 
     job: Job
     batch: Batch | None
@@ -52,6 +56,7 @@ class JobStory:
     quota: QuotaAnswer | None
     waiting: Waiting | None
     origins: Origins
+    told: list[MessageStory]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +83,7 @@ class BatchStory:
     slowest: list[Attempt]
     example: Job | None
     waiting: Waiting | None
+    told: list[MessageStory]
 
 
 def job_story(session: Session, job_id: int) -> JobStory | None:
@@ -97,6 +103,7 @@ def job_story(session: Session, job_id: int) -> JobStory | None:
         quota=newest_quota(session, job.resource),
         waiting=_waiting(session, job),
         origins=origins_of(session, job),
+        told=told_of_job(session, job.id),
     )
 
 
@@ -129,6 +136,7 @@ def batch_story(session: Session, batch_id: int) -> BatchStory | None:
         slowest=list(session.execute(slowest.order_by(col(Attempt.latency_ms).desc()).limit(3)).scalars()),
         example=example,
         waiting=_waiting(session, example) if example else None,
+        told=told_of_batch(session, batch_id),
     )
 
 
