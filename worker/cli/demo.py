@@ -26,17 +26,24 @@ from worker.cli.output import ExitCode, Output
 from worker.cli.watch import watch_batch
 from worker.configuration.settings import load_settings
 from worker.core.acceptance import Fate
+from worker.core.endpoint_filter import EndpointFilter
+from worker.demo.receiver import View, receiving
 from worker.demo.sample import faults_json, quotas_jsonl, targets_csv
 from worker.demo.story import Story, tell
 from worker.embedded.parent_death import dying_with_us
 from worker.runtime import Runtime
-from worker.store import schema
+from worker.store import endpoints, schema
 from worker.store.batches import NewBatch
+from worker.store.endpoints import NewEndpoint
+from worker.webhooks import signing
+from worker.webhooks.setup import sealer_of
 
 RATE = "200/second"
 START_SECONDS = 30.0
 STOP_SECONDS = 60.0
 PATIENCE = 120.0
+TOLD_WITHIN = 20.0
+ENDPOINT = "ep_demo"
 AFTERWARDS = "the demo stops all that it has started when it ends"
 MARK = "# written by `coachsync demo`, which empties this folder at its next start\n"
 
@@ -56,9 +63,14 @@ def demo(
     home = _fresh(home.absolute(), output)
     environ = {name: value for name, value in os.environ.items() if not name.startswith("COACHSYNC_")}  # noqa: TID251 - the demo's own world, not the user's
     environ["COACHSYNC_HOME"] = str(home)
-    output.say("Starting Valkey, a sandbox Coaching API with a few faults, two worker processes and the loops …")
+    output.say(
+        "Starting Valkey, a sandbox Coaching API with a few faults, workers, loops, and a receiver of webhooks …"
+    )
     with closing(Runtime(load_settings(environ, cwd=home))) as runtime, _running(home, environ, runtime, output):
-        code = _play(home, runtime, output)
+        secret = signing.new_secret("v1", os.urandom)
+        with receiving(secret) as view:
+            _make_endpoint(runtime, secret, view.url)
+            code = _play(home, runtime, view, output)
     raise typer.Exit(code)
 
 
@@ -69,7 +81,8 @@ def _fresh(home: Path, output: Output) -> Path:
         output.fail(f"--home: {home} holds something that is not the demo's; name an empty folder")
     shutil.rmtree(home, ignore_errors=True)
     home.mkdir(parents=True, mode=0o700)
-    config.write_text(f'{MARK}api_url = "http://127.0.0.1:{_free_port()}"\nrate_limit = "{RATE}"\n')
+    webhooks = '[webhooks]\nallow_http = true\nallow = ["127.0.0.1"]\n'
+    config.write_text(f'{MARK}api_url = "http://127.0.0.1:{_free_port()}"\nrate_limit = "{RATE}"\n{webhooks}')
     (home / "targets.csv").write_text(targets_csv())
     (home / "quotas.jsonl").write_text(quotas_jsonl())
     (home / "faults.json").write_text(faults_json())
@@ -119,7 +132,23 @@ def _ready(runtime: Runtime) -> bool:
         return False
 
 
-def _play(home: Path, runtime: Runtime, output: Output) -> ExitCode:
+def _make_endpoint(runtime: Runtime, secret: str, url: str) -> None:
+    new = NewEndpoint(
+        id=ENDPOINT,
+        url=url,
+        description="the demo's receiver",
+        filter=EndpointFilter(),
+        ordered=False,
+        rate_limit=None,
+        concurrency=20,
+        kind="v1",
+        sealed=sealer_of(runtime.settings).seal(secret),
+    )
+    with runtime.database.write() as session:
+        endpoints.create(session, new)
+
+
+def _play(home: Path, runtime: Runtime, view: View, output: Output) -> ExitCode:
     output.say("\nA dozen quota recalculations, ahead of all else:")
     quotas = _asked(home / "quotas.jsonl", JobKind.QUOTA_RECALCULATION, Lane.INTERACTIVE)
     receipt = apply_file(quotas, runtime, output)
@@ -135,6 +164,7 @@ def _play(home: Path, runtime: Runtime, output: Output) -> ExitCode:
     with runtime.database.read() as session:
         story = tell(session, batch)
     _summarise(story, _ledger(runtime), output)
+    _tell_view(runtime, view, output)
     output.say("\nThe same file once more:")
     again = apply_file(targets, runtime, output)
     output.say(f"  {again.fates[Fate.UNCHANGED]:,} rows are unchanged: nothing is sent for them.")
@@ -180,6 +210,25 @@ def _summarise(story: Story, ledger: dict[str, Any], output: Output) -> None:
         f" the remote saw at most {most} in any second ({limit} allowed),"
         f" {ledger['cooldown_violations']} while it had asked for quiet"
     )
+
+
+def _tell_view(runtime: Runtime, view: View, output: Output) -> None:
+    deadline = time.monotonic() + TOLD_WITHIN
+    while _left(runtime) and time.monotonic() < deadline:
+        threading.Event().wait(0.2)
+    output.say("\nWhat the outside world was told, as its receiver saw it")
+    turned_away = len(view.turned_away)
+    types = ", ".join(f"{count:,} {kind}" for kind, count in sorted(view.types.items()))
+    output.say(f"  {view.types.total():,} messages: {types}")
+    output.say(
+        f"  every signature verified ({view.not_verified} did not); {turned_away} were turned away once with 503"
+        f" and sent again; {view.again} came twice; {_left(runtime)} are still on their way"
+    )
+
+
+def _left(runtime: Runtime) -> int:
+    with runtime.database.read() as session:
+        return endpoints.depth_of(session, ENDPOINT).pending
 
 
 def _point_deeper(story: Story, home: Path, output: Output) -> None:

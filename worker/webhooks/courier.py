@@ -128,8 +128,9 @@ class Courier:
 
     async def _has_work(self) -> bool:
         if not self._waiting:
+            busy = set(self._busy)  # what is recorded while we look may be seen as it was before
             some = await patiently(self._look, self._means.sender.uniform)
-            self._waiting.extend(one for one in some if one.id not in self._busy)
+            self._waiting.extend(one for one in some if one.id not in busy)
         if self._waiting or self._busy:
             self._last_work = self._clock()
         return bool(self._waiting)
