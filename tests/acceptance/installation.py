@@ -104,6 +104,9 @@ class Installation:
     def start_loops(self, name: str) -> ProcessContainer:
         return self._start(name, ["loops"], self.env, lambda _: self._beats(name))
 
+    def start_deliverer(self, name: str) -> ProcessContainer:
+        return self._start(name, ["webhooks", "deliver"], self.env, lambda _: True)
+
     def start_all(self, *, loops: int = 1) -> None:
         workers = [self.start_worker(f"worker-{number}") for number in (1, 2)]
         for process in [*workers, *(self.start_loops(f"loops-{number}") for number in range(1, loops + 1))]:

@@ -232,7 +232,10 @@ def test_a_repeated_look_is_the_same_while_nothing_happens(store: Database, coac
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("nonsense", "NAME|JOB|BATCH|EVENT|AGENT|MESSAGE: 'nonsense' is none of these, or is not known: a job (17-203), a"),
+        (
+            "nonsense",
+            "NAME|JOB|BATCH|EVENT|AGENT|MESSAGE: 'nonsense' is none of these, or is not known: a job (17-203), a",
+        ),
         ("9", "BATCH: there is no batch 9; it may have been pruned"),
         ("9-3", "JOB: there is no job 9-3: batch 9 has no row 3, or it was pruned (coachsync batches show 9)"),
         (wish(1).name, f"NAME: nothing is known of {wish(1).name}, and nothing was ever wished for it; expected a job"),

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, bindparam, exists, insert, select, update
@@ -51,15 +51,10 @@ class Sender:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """How an endpoint stands after its answers: nothing is sent while it is ``held``.
-
-    ``ours`` no more where another process has taken it meanwhile.
-    """
+    """How an endpoint stands after its answers; ``ours`` no more where another process has taken it meanwhile."""
 
     ours: bool
-    health: Health
     state: str
-    held: timedelta = timedelta(0)
     warning: int | None = None
     disabled: str | None = None
 
@@ -84,7 +79,7 @@ def record(session: Session, endpoint_id: str, fence: int, sent: Sequence[Sent],
     ).scalar_one()
     _insert_attempts(session, sent, sender.name)
     if (row.owner, row.fence) != (sender.name, fence):
-        return Recorded(ours=False, health=health_of(row), state=row.state)
+        return Recorded(ours=False, state=row.state)
     now = database_now(session)
     _settle(session, sent, now, sender.uniform)
     health, observed = health_of(row), []
@@ -166,8 +161,7 @@ def _announce(session: Session, row: Endpoint, health: Health, observed: Sequenc
     if recovered_from:
         outbox.tell(session, [of_recovered_endpoint(row.id, row.url, recovered_from)])
     if not reason or state in (outbox.DELETED, DISABLED):
-        held = max(timedelta(0), health.held_until - now) if health.held_until else timedelta(0)
-        return Recorded(ours=True, health=health, state=state, held=held, warning=warning)
+        return Recorded(ours=True, state=state, warning=warning)
     at = health.disabled_at or now
     session.execute(
         update(endpoints)
@@ -177,7 +171,7 @@ def _announce(session: Session, row: Endpoint, health: Health, observed: Sequenc
     )
     set_aside_pending(session, row.id, f"the endpoint was disabled: {reason}")
     outbox.tell(session, [of_disabled_endpoint(row.id, row.url, reason, health.failing_since, at)])
-    return Recorded(ours=True, health=health, state=DISABLED, warning=warning, disabled=reason)
+    return Recorded(ours=True, state=DISABLED, warning=warning, disabled=reason)
 
 
 def _insert_attempts(session: Session, sent: Sequence[Sent], sender: str) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from worker.core.delivery import Observed, observe
 from worker.log import get_logger
 from worker.recorder import patiently
 from worker.store.deliveries import Due, Recorded, Sender, Sent, due, record
@@ -152,6 +153,16 @@ class Courier:
         headers = signing.headers(self._secrets, one.message_id, int(started_at.timestamp()), body)
         reply = await self._means.poster.post(self.endpoint.url, headers, body, started_at)
         self._results.append(Sent(one, started_at, (self._clock() - begun) * 1000, reply))
+        self._foresee(observe(self._health, reply, self._means.now()))
+
+    def _foresee(self, observed: Observed) -> None:
+        """What its record will say: nothing more begins that this answer forbids."""
+        self._health = observed.health
+        if observed.health.held_until:
+            held = observed.health.held_until - self._means.now()
+            self._opens_at = max(self._opens_at, self._clock() + held.total_seconds())
+        if observed.disable:
+            self.leave()
 
     def _sent(self, task: asyncio.Task[None]) -> None:
         self._sending.discard(task)
@@ -182,9 +193,6 @@ class Courier:
         self._take_in(recorded)
 
     def _take_in(self, recorded: Recorded) -> None:
-        self._health = recorded.health
-        if recorded.held:
-            self._opens_at = self._clock() + recorded.held.total_seconds()
         if not recorded.ours or recorded.state != ENABLED:
             self.leave()
         if recorded.warning:

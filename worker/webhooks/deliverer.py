@@ -19,8 +19,8 @@ from worker.store.endpoints import Owned
 from worker.webhooks.courier import Courier, Means
 from worker.webhooks.sealing import CannotUnseal, Sealer
 
-LEASE = timedelta(seconds=30)  # no request begins that it might not outlast
-RENEWED_EVERY = 3.0
+LEASE = timedelta(seconds=20)  # no request begins that it might not outlast
+RENEWED_EVERY = 1.0
 LOOKS_EVERY = 0.25
 AGAIN_AFTER = timedelta(minutes=1)  # an endpoint whose secrets cannot be read
 A_SECOND = timedelta(seconds=1)  # what was sent in the last one counts for the rate
