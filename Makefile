@@ -49,11 +49,12 @@ docs: $(READY) ## write the references of the commands and of the roster's event
 chaos: $(READY) ## the whole crash test: kills, a flushed broker, faults, on SQLite and PostgreSQL (minutes)
 	COACHSYNC_TEST_ROWS=10000 $(PYTEST) tests/acceptance -m slow -s
 
-bench: $(READY) ## measure accepting, how full a limit is kept, memory and urgency under a backlog, forecasts (8 minutes)
+bench: $(READY) ## measure accepting, the limit's use, a backlog's memory and urgency, forecasts, webhooks (10 minutes)
 	$(BIN)/python benchmarks/accepting.py
 	$(BIN)/python -m benchmarks.limiter
 	$(BIN)/python -m benchmarks.backlog
 	$(BIN)/python -m benchmarks.forecast
+	$(BIN)/python -m benchmarks.webhooks
 
 lock: ## lock the dependencies anew, with hashes and without URLs
 	uv pip compile -q pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-annotate \

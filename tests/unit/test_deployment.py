@@ -22,7 +22,7 @@ DOCKERFILE = (ROOT / "Dockerfile").read_text()
 
 
 def test_the_stack_has_every_role() -> None:
-    assert set(SERVICES) == {"valkey", "postgres", "migrate", "worker", "loops", "sandbox"}
+    assert set(SERVICES) == {"valkey", "postgres", "migrate", "worker", "loops", "webhooks", "sandbox"}
     assert SERVICES["sandbox"]["profiles"] == ["sandbox"]
 
 
@@ -49,7 +49,10 @@ def test_a_service_waits_only_for_services_that_are_there(name: str) -> None:
 
 @pytest.mark.parametrize("name", OURS)
 def test_a_service_of_ours_gets_settings_that_exist(name: str) -> None:
-    known = {f"COACHSYNC_{setting.upper()}" for setting in NAMES.plain | NAMES.remote} | {"COACHSYNC_API_TOKEN"}
+    known = {f"COACHSYNC_{setting.upper()}" for setting in NAMES.plain | NAMES.remote} | {
+        "COACHSYNC_API_TOKEN",
+        "COACHSYNC_WEBHOOK_KEY",
+    }
     assert set(OURS[name]["environment"]) <= known
 
 

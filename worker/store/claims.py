@@ -40,7 +40,6 @@ from worker.store.twins import Twin, twins_of
 _log = get_logger(__name__)
 _BULK: Any = {"synchronize_session": False}
 RESCUED_AT_ONCE = 1_000
-POISON = "poison"
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,7 +281,7 @@ def _bury(session: Session, fences: Mapping[int, int]) -> list[int]:
         .where(held(fences))
         .values(
             state=JobState.FAILED,
-            error_code=POISON,
+            error_code="poison",
             error=f"{MOST_CRASHES} workers died or hung while they had this job",
             crashes=jobs.c.crashes + 1,
             read_first=True,
@@ -297,7 +296,7 @@ def _bury(session: Session, fences: Mapping[int, int]) -> list[int]:
 
 
 def _poisoned(row: Any) -> Iterator[Event]:
-    kind, failed = JobKind(row.kind), Fail(POISON, row.error, doubtful=True)
+    kind, failed = JobKind(row.kind), Fail("poison", row.error, doubtful=True)
     try:
         yield from of_job(Ended(row.id, row.batch_id, row.round, kind, row.resource, row.wish, failed))
     except ValidationError as error:  # a wish that nobody can read may be what killed the workers

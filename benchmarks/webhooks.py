@@ -1,0 +1,188 @@
+"""How fast messages are delivered, what one receiver that hangs costs another, and the memory of a backlog.
+
+    python -m benchmarks.webhooks [--messages 5000] [--backlog 100000]
+
+One `coachsync webhooks deliver` on SQLite against a receiver in a process of its own, beside a bare loop that signs and
+posts the same bodies through httpx, as many at once, and keeps nothing. Both in this run: trust the ratios.
+"""
+
+import argparse
+import asyncio
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+from sqlalchemy import func, select
+
+from schemas.webhooks import EventType, RemoteQuarantined
+from worker.clock import utc_now
+from worker.configuration.settings import load_settings
+from worker.core.endpoint_filter import EndpointFilter
+from worker.core.events import Event
+from worker.store import endpoints, outbox, schema
+from worker.store.endpoints import NewEndpoint
+from worker.store.engine import Database
+from worker.store.tables import deliveries
+from worker.webhooks import signing
+from worker.webhooks.setup import sealer_of
+
+AT_ONCE = 50
+PAGE = 500
+KEY = signing.new_secret("v1", os.urandom)
+SETTINGS = '[webhooks]\nallow_http = true\nallow = ["127.0.0.1"]\n'
+RECEIVER = """
+import asyncio, sys
+from aiohttp import web
+async def answer(request):
+    await request.read()
+    if request.path == "/hang":
+        await asyncio.sleep(60)
+    return web.Response(status=204)
+async def main():
+    app = web.Application()
+    app.router.add_post("/{path}", answer)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    print(runner.addresses[0][1], flush=True)
+    await asyncio.Event().wait()
+asyncio.run(main())
+"""
+
+
+@contextmanager
+def receiver() -> Iterator[str]:
+    process = subprocess.Popen([sys.executable, "-c", RECEIVER], stdout=subprocess.PIPE, text=True)  # noqa: S603 - our own program
+    assert process.stdout
+    try:
+        yield f"http://127.0.0.1:{process.stdout.readline().strip()}"
+    finally:
+        process.kill()
+        process.wait()
+
+
+def events(count: int) -> list[Event]:
+    """Messages of a usual size; where nothing has happened, quarantines are as good as any."""
+    data = RemoteQuarantined(remote="default", reason="x" * 400, since=utc_now())
+    return [Event(EventType.REMOTE_QUARANTINED, str(number), data) for number in range(count)]
+
+
+def fill(folder: Path, urls: list[str], count: int) -> Database:
+    (folder / "coachsync.toml").write_text(SETTINGS)
+    settings = load_settings({"COACHSYNC_HOME": str(folder)}, cwd=folder)
+    database = Database(settings.database_url.get_secret_value())
+    schema.upgrade(database)
+    sealed = sealer_of(settings).seal(KEY)
+    with database.write() as session:
+        for number, url in enumerate(urls):
+            new = NewEndpoint(
+                id=f"ep_{number}",
+                url=url,
+                description=None,
+                filter=EndpointFilter(),
+                ordered=False,
+                rate_limit=None,
+                concurrency=AT_ONCE,
+                kind="v1",
+                sealed=sealed,
+            )
+            endpoints.create(session, new)
+    told = events(count)
+    for start in range(0, count, PAGE):
+        with database.write() as session:
+            outbox.tell(session, told[start : start + PAGE])
+    return database
+
+
+@contextmanager
+def deliverer(folder: Path) -> Iterator[int]:
+    environ = {"COACHSYNC_HOME": str(folder)}
+    command = [sys.executable, "-m", "worker.cli", "webhooks", "deliver"]
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(command, env=environ, cwd=folder, stderr=log)  # noqa: S603 - our own command
+    try:
+        yield process.pid
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def delivered(database: Database, endpoint: str) -> int:
+    with database.read() as session:
+        done = select(func.count()).where(deliveries.c.endpoint_id == endpoint, deliveries.c.state == outbox.DELIVERED)
+        return int(session.execute(done).scalar_one())
+
+
+def rate(database: Database, count: int) -> float:
+    """Messages a second to the first endpoint, from the first that arrives to the last."""
+    while not (first := delivered(database, "ep_0")):
+        time.sleep(0.05)  # noqa: TID251 - a benchmark looks from outside
+    started = time.perf_counter()
+    while (now := delivered(database, "ep_0")) < count:
+        time.sleep(0.05)  # noqa: TID251 - as above
+    return (now - first) / (time.perf_counter() - started)
+
+
+def ours(urls: list[str], count: int) -> float:
+    with tempfile.TemporaryDirectory() as name:
+        database = fill(Path(name), urls, count)
+        with deliverer(Path(name)):
+            measured = rate(database, count)
+        database.close()
+    return measured
+
+
+async def bare(url: str, count: int) -> float:
+    bodies = [event.data.model_dump_json().encode() for event in events(count)]
+    gate = asyncio.Semaphore(AT_ONCE)
+    limits = httpx.Limits(max_connections=AT_ONCE)
+    async with httpx.AsyncClient(limits=limits, timeout=15) as client:
+
+        async def post(number: int, body: bytes) -> None:
+            async with gate:
+                headers = signing.headers([KEY], f"msg_{number}", int(time.time()), body)  # noqa: TID251 - a wall clock
+                (await client.post(url, content=body, headers=headers)).raise_for_status()
+
+        started = time.perf_counter()
+        await asyncio.gather(*(post(number, body) for number, body in enumerate(bodies)))
+        return count / (time.perf_counter() - started)
+
+
+def memory(count: int, url: str) -> float:
+    """MB that a deliverer has for itself, a few seconds into its work."""
+    with tempfile.TemporaryDirectory() as name:
+        database = fill(Path(name), [url], count)
+        with deliverer(Path(name)) as pid:
+            while not delivered(database, "ep_0"):
+                time.sleep(0.1)  # noqa: TID251 - as above
+            time.sleep(5)  # noqa: TID251 - as above
+            lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+        database.close()
+    return next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--messages", type=int, default=5_000)
+    parser.add_argument("--backlog", type=int, default=100_000)
+    asked = parser.parse_args()
+    with receiver() as url:
+        alone = ours([f"{url}/a"], asked.messages)
+        loop = asyncio.run(bare(f"{url}/b", asked.messages))
+        beside = ours([f"{url}/a", f"{url}/hang"], asked.messages)
+        few, many = memory(1, f"{url}/a"), memory(asked.backlog, f"{url}/a")
+    print(f"delivered        {alone:>8,.0f} messages/s, each recorded with its attempt")
+    print(f"bare httpx loop  {loop:>8,.0f} messages/s, nothing recorded")
+    print(f"ratio            {alone / loop:>8.0%}")
+    print(f"beside one that hangs {beside:,.0f} messages/s: {beside / alone:.0%} of alone")
+    print(f"memory with a backlog of {asked.backlog:,}: {many:.0f} MB, with none {few:.0f} MB")
+
+
+if __name__ == "__main__":
+    main()
