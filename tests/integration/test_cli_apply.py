@@ -234,26 +234,6 @@ def test_of_many_wrong_rows_the_first_ten_are_shown(program: Program) -> None:
     assert (len(told), told[10]) == (12, "and 5 more rows")
 
 
-@pytest.mark.parametrize(
-    ("values", "options", "code"), [((1, 2), (), 0), ((1, "many"), (), 0), ((1, "many"), ("--strict",), 2)]
-)
-def test_a_dry_run_reads_everything_and_writes_nothing_not_even_a_database(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, values: tuple[object, ...], options: tuple[str, ...], code: int
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    coachsync = command_on(Database(f"sqlite:///{tmp_path}/home/coachsync.db"), tmp_path / "home")
-    file("targets.csv", *(row(number, value) for number, value in enumerate(values)))
-    dry = ("targets", "apply", "targets.csv", "--dry-run", *options)
-    wrong = values.count("many")
-
-    said = coachsync(*dry, code=code)
-
-    assert said.out == f"{2 - wrong} rows would be accepted, {wrong} rejected. Nothing was written.\n"
-    assert said.err == "line 3: target: 'many' is no number; write it like 82.5\n" * wrong
-    assert coachsync.json(*dry, code=code) == {"rows": 2, "accepted": 2 - wrong, "rejected": wrong}
-    assert [path.name for path in tmp_path.iterdir()] == ["targets.csv"]
-
-
 # Keys
 
 

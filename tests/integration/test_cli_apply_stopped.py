@@ -134,14 +134,20 @@ def test_a_file_that_breaks_on_the_way_says_where_and_what_was_accepted_before(
     assert_adds_up(store)
 
 
-@pytest.mark.parametrize("option", ["--strict", "--dry-run"])
-def test_a_file_that_breaks_on_the_way_is_refused_by_who_reads_it_before_accepting(
-    store: Database, program: Program, option: str
+@pytest.mark.parametrize(
+    ("option", "code", "told"),
+    [
+        ("--strict", 2, CUT),
+        ("--dry-run", 1, f"{CUT}; {PAGE:,} rows before that would be accepted; nothing was written"),
+    ],
+)
+def test_a_file_that_breaks_on_the_way_leaves_nothing_where_it_is_read_before_accepting(
+    store: Database, program: Program, option: str, code: int, told: str
 ) -> None:
     Path("targets.csv.gz").write_bytes(gzip.compress(many(PAGE + 500), 0)[:-100])
     said = program("targets", "apply", "targets.csv.gz", option)
-    assert (said.code, said.out) == (2, "")
-    assert said.err.endswith(f"{CUT}\n")
+    assert (said.code, said.out) == (code, "")
+    assert said.err.endswith(f"{told}\n")
     assert (batches(store), all_jobs(store)) == ([], {})
 
 

@@ -313,9 +313,11 @@ def test_a_dry_run_says_what_has_become_stale(site: Site, store: Database) -> No
     site.plan("--refresh")
     targets_file(line(1, 77), path="newer.csv")
     site.coachsync("targets", "apply", "newer.csv")
-    said = site.coachsync.json("targets", "apply", "plan.json", "--dry-run")
-    assert said == {"rows": 2, "accepted": 1, "stale": 1, "rejected": 1}
+    dry = site.coachsync.json("targets", "apply", "plan.json", "--dry-run", code=1)
+    assert (dry["fates"]["queued"], dry["fates"]["stale"]) == (1, 1)
+    assert dry["rejections"][0]["reason"] == "stale: since the plan was made 77 has been asked for"
     assert len(all_jobs(store)) == 1
+    assert site.coachsync.json("targets", "apply", "plan.json", code=1)["fates"] == dry["fates"]
 
 
 def test_a_plan_with_nothing_to_do_makes_no_batch(site: Site) -> None:
@@ -336,6 +338,8 @@ def test_a_plan_is_not_forced(site: Site, option: str) -> None:
 def test_the_guard_stands_before_a_plan_too(program: Program, site: Site, store: Database) -> None:
     targets_file(*(line(number, 42) for number in range(40)))
     site.plan("--refresh")
+    dry = program("targets", "apply", "plan.json", "--dry-run")
+    assert (dry.code, site.coachsync.json("approvals", "list")) == (3, [])
     stopped = program("targets", "apply", "plan.json")
     assert stopped.code == 3
     assert "coachsync approvals approve 1" in stopped.err

@@ -160,11 +160,12 @@ def test_a_wrong_row_of_a_file_is_set_aside_and_a_dry_run_only_counts_it(
     store: Database, coachsync: Command, tmp_path: Path
 ) -> None:
     (tmp_path / "quotas.csv").write_text(f"scorecardTemplateName\n{TEMPLATE}@1\n{TEMPLATE}\n")
-    dry = coachsync.json("quotas", "recalculate", "quotas.csv", "--dry-run")
-    assert (dry, all_jobs(store)) == ({"rows": 2, "accepted": 1, "rejected": 1}, {})
+    dry = coachsync.json("quotas", "recalculate", "quotas.csv", "--dry-run", code=1)
+    assert (dry["accepted"], dry["rejected"], all_jobs(store)) == (1, 1, {})
 
     receipt = coachsync.json("quotas", "recalculate", "quotas.csv", code=1)
 
+    assert dry["fates"] == receipt["fates"]
     assert (receipt["accepted"], receipt["rejectedFile"]) == (1, "quotas.csv.rejected.csv")
     assert "needs its @revision" in (tmp_path / "quotas.csv.rejected.csv").read_text()
 

@@ -1,6 +1,7 @@
 """From a file to accepted jobs: what ``targets apply`` and ``quotas recalculate`` share."""
 
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -17,11 +18,12 @@ from worker.cli.output import ExitCode, Output
 from worker.cli.watch import watch_batch
 from worker.clock import utc_now
 from worker.configuration.remotes import NoRemote
-from worker.configuration.settings import Settings, from_environment
+from worker.configuration.settings import Settings
 from worker.core.acceptance import LATEST_AS_OF, Fate
 from worker.intake.accept import Offered, Receipt, RowFate, Unreadable, accept
 from worker.intake.readers import BadRow, GoodRow, Row, Tally, first_pass, read_wishes
-from worker.intake.rejected_file import RejectedFile, rejected_path
+from worker.intake.rehearsal import rehearse
+from worker.intake.rejected_file import RejectedFile, RejectedRows, rejected_path
 from worker.intake.row_errors import FieldError
 from worker.intake.source import FileRefused, FileSource, Fingerprint, Source, digest_of, source_for, spool
 from worker.intake.target_guard import TargetGuard
@@ -42,6 +44,7 @@ class Asked:
     strict: bool = False
     forced: bool = False
     approved: bool = False
+    dry_run: bool = False
     afterwards: str | None = None
 
     @property
@@ -56,19 +59,6 @@ def new_batch(source: str, lane: Lane, label: str | None, key: str | None, outpu
         output.fail(f"--key: {error}")
 
 
-def check_file(asked: Asked, output: Output) -> ExitCode:
-    """``--dry-run``: read everything, write nothing."""
-    settings = from_environment()
-    require_remote(settings, output)
-    with spool(asked.source) as source, progress_of("reading", output):
-        tally = first_pass(source, asked.kind, at_the_door(settings))
-    _show_tally(tally, output)
-    output.say(f"{tally.rows - tally.bad:,} rows would be accepted, {tally.bad:,} rejected. Nothing was written.")
-    if output.as_json:
-        output.json({"rows": tally.rows, "accepted": tally.rows - tally.bad, "rejected": tally.bad})
-    return ExitCode.REFUSED if tally.bad and asked.strict else ExitCode.DONE
-
-
 def require_remote(settings: Settings, output: Output) -> None:
     """Without any remote every row would be rejected for the same reason: say it once, and write nothing."""
     if not settings.all_remotes:
@@ -81,11 +71,14 @@ def apply_file(asked: Asked, runtime: Runtime, output: Output) -> Receipt:
     Raises ``GuardTripped`` before anything is written.
     """
     require_remote(runtime.settings, output)
-    given = asked.source
-    rejected = RejectedFile(rejected_path(given, Path.cwd()))
+    rejected = RejectedFile(rejected_path(asked.source, Path.cwd()))
     if not asked.strict:
         rejected.check_writable()
-    guard = guard_for(asked, runtime)
+    return take_file(asked, rejected, runtime, output)
+
+
+def take_file(asked: Asked, rejected: RejectedRows, runtime: Runtime, output: Output) -> Receipt:
+    given, guard = asked.source, guard_for(asked, runtime)
     if not (asked.strict or guard):
         return accept_rows(asked, read_wishes(given, asked.kind), rejected, runtime, output)
     with spool(given) as source:
@@ -117,8 +110,17 @@ def _look_through(
         _show_tally(tally, output)
         output.fail(f"{asked.file}: {tally.bad:,} of {tally.rows:,} rows are wrong; nothing was written (--strict)")
     if guard and (reason := guard.reason()):
-        guard.stop(f"the file {asked.file}", digest_of(source, tally.seen), reason)
+        stop(asked, guard, f"the file {asked.file}", digest_of(source, tally.seen), reason, output)
     return tally.seen
+
+
+def stop(asked: Asked, guard: TargetGuard, subject: str, digest: str, reason: str, output: Output) -> None:
+    """Unless a person has said yes. A dry run asks nobody."""
+    if not asked.dry_run:
+        guard.stop(subject, digest, reason)
+    elif not guard.is_approved(digest):
+        remedy = "without --dry-run a person is asked, with --approve nobody"
+        output.fail(f"the guard would stop it: {reason}; nothing was written; {remedy}", ExitCode.GUARDED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,16 +151,20 @@ def _show_receipt(receipt: Receipt, asked: Asked, output: Output) -> None:
         f"Batch {receipt.batch_id}: {receipt.rows:,} rows,"
         f" {receipt.accepted:,} accepted, {receipt.rejected:,} rejected."
     )
-    output.say(
-        f"  {fates[Fate.QUEUED]:,} queued · {fates[Fate.SUPERSEDED]:,} superseded by a newer wish"
-        f" · {fates[Fate.UNCHANGED]:,} unchanged · {fates[Fate.REPEATED]:,} repeated"
-    )
+    output.say(f"  {fate_words(fates)}")
     if fates[Fate.STALE]:
         output.say(
             f"  {fates[Fate.STALE]:,} of the rejected are stale: the plan saw something else, and they were left alone"
         )
     if receipt.rejected:
         output.say(f"  The rejected rows and their reasons: {rejected_path(asked.source, Path.cwd())}")
+
+
+def fate_words(fates: Counter[Fate]) -> str:
+    return (
+        f"{fates[Fate.QUEUED]:,} queued · {fates[Fate.SUPERSEDED]:,} superseded by a newer wish"
+        f" · {fates[Fate.UNCHANGED]:,} unchanged · {fates[Fate.REPEATED]:,} repeated"
+    )
 
 
 def _receipt_record(receipt: Receipt, asked: Asked) -> dict[str, Any]:
@@ -168,10 +174,14 @@ def _receipt_record(receipt: Receipt, asked: Asked) -> dict[str, Any]:
         "rows": receipt.rows,
         "accepted": receipt.accepted,
         "rejected": receipt.rejected,
-        "fates": {str(fate): receipt.fates[fate] for fate in Fate},
+        "fates": fates_record(receipt.fates),
         "replayed": receipt.replayed,
         "rejectedFile": rejected,
     }
+
+
+def fates_record(fates: Counter[Fate]) -> dict[str, int]:
+    return {str(fate): fates[fate] for fate in Fate}
 
 
 def at_the_door(settings: Settings) -> Callable[[Row], Row]:
@@ -191,7 +201,8 @@ def at_the_door(settings: Settings) -> Callable[[Row], Row]:
     return check
 
 
-def accept_rows(asked: Asked, rows: Iterator[Row], rejected: RejectedFile, runtime: Runtime, output: Output) -> Receipt:
+def accept_rows(asked: Asked, rows: Iterator[Row], rejected: RejectedRows, runtime: Runtime, output: Output) -> Receipt:
+    enter = rehearse if asked.dry_run else accept
     with rejected, progress_of("accepting", output) as progress:
         task = progress.add_task("accepting", total=None)
         door = _Rows(rejected)
@@ -201,7 +212,7 @@ def accept_rows(asked: Asked, rows: Iterator[Row], rejected: RejectedFile, runti
             door.note(fates)
 
         try:
-            return accept(
+            return enter(
                 runtime.database,
                 map(door.offer, rows),
                 asked.new,
@@ -213,7 +224,8 @@ def accept_rows(asked: Asked, rows: Iterator[Row], rejected: RejectedFile, runti
             if isinstance(error, FileRefused) and not door.accepted:
                 raise
             stopped = error
-    runtime.dispatcher.nudge()
+    if not asked.dry_run:
+        runtime.dispatcher.nudge()
     return _tell_stopped(stopped, door, asked, output)
 
 
@@ -222,6 +234,8 @@ def _tell_stopped(stopped: BaseException, door: "_Rows", asked: Asked, output: O
     why = str(stopped) or "interrupted"
     if not door.accepted:
         output.fail(f"{why}; nothing was accepted", code)
+    if asked.dry_run:
+        output.fail(f"{why}; {door.accepted:,} rows before that would be accepted; nothing was written", code)
     rest = f"; {asked.afterwards}" if asked.afterwards else f" and will be sent; {_again(asked)}"
     output.fail(f"{why}; {door.accepted:,} rows were accepted{door.where}{rest}", code)
 
@@ -233,7 +247,7 @@ def _again(asked: Asked) -> str:
 class _Rows:
     """Turns rows of the file into offers, and writes down those that are refused, by the reader or at acceptance."""
 
-    def __init__(self, rejected: RejectedFile) -> None:
+    def __init__(self, rejected: RejectedRows) -> None:
         self.accepted = 0
         self._batch: int | None = None
         self._rejected = rejected

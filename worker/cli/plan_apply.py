@@ -1,19 +1,17 @@
 """``targets apply PLAN``: hand in what a plan holds, but for rows whose target is no longer as the plan saw it."""
 
-from collections import Counter
 from pathlib import Path
 
 from schemas.plans import Plan, PlanAction
-from worker.cli.apply import Asked, accept_rows, at_the_door, guard_for, require_remote
+from worker.cli.apply import Asked, accept_rows, at_the_door, guard_for, require_remote, stop
+from worker.cli.dry_run import FirstRejected, tell_rehearsed
 from worker.cli.output import ExitCode, Output
-from worker.core.acceptance import Fate, Offer
-from worker.intake.accept import Receipt, canonical
+from worker.intake.accept import Receipt
 from worker.intake.plan_files import read_plan, rows_to_apply
 from worker.intake.readers import GoodRow, Row
-from worker.intake.rejected_file import RejectedFile, rejected_path
+from worker.intake.rejected_file import RejectedFile, RejectedRows, rejected_path
 from worker.intake.source import FileSource, digest_of
 from worker.runtime import Runtime
-from worker.store.foresight import foresee
 
 
 def apply_plan(asked: Asked, source: FileSource, runtime: Runtime, output: Output) -> Receipt | None:
@@ -21,33 +19,25 @@ def apply_plan(asked: Asked, source: FileSource, runtime: Runtime, output: Outpu
     require_remote(runtime.settings, output)
     rejected = RejectedFile(rejected_path(source, Path.cwd()))
     rejected.check_writable()
-    plan = _read(asked, source, output)
-    rows = list(map(at_the_door(runtime.settings), rows_to_apply(plan)))
-    if not rows:
-        return None
-    _guard(asked, source, rows, runtime)
-    _tell_left_out(plan, output)
-    return accept_rows(asked, iter(rows), rejected, runtime, output)
+    return _take(asked, source, rejected, runtime, output)
 
 
 def check_plan(asked: Asked, source: FileSource, runtime: Runtime, output: Output) -> ExitCode:
     """``--dry-run``: what would be taken now, and what has become stale; nothing is written."""
+    require_remote(runtime.settings, output)
+    rejected = FirstRejected()
+    receipt = _take(asked, source, rejected, runtime, output)
+    return tell_rehearsed(receipt, rejected, output) if receipt else tell_nothing_to_do(asked, output)
+
+
+def _take(asked: Asked, source: FileSource, rejected: RejectedRows, runtime: Runtime, output: Output) -> Receipt | None:
     plan = _read(asked, source, output)
     rows = list(map(at_the_door(runtime.settings), rows_to_apply(plan)))
-    offers = [
-        Offer(one.row, one.line, one.wish, canonical(one.wish), one.seen) for one in rows if isinstance(one, GoodRow)
-    ]
-    with runtime.database.read() as session:
-        foreseen = foresee(session, offers).acceptance
-    refused = Counter(one.fate for one in foreseen.refused)
-    wrong = len(rows) - len(offers) + refused[Fate.REFUSED]
-    for one in foreseen.refused[:10]:
-        output.note(f"line {one.offer.line}: {one.field}: {one.reason}")
-    accepted, stale = len(foreseen.accepted), refused[Fate.STALE]
-    output.say(f"{accepted:,} rows would be accepted, {stale:,} are stale, {wrong:,} are refused. Nothing was written.")
-    if output.as_json:
-        output.json({"rows": len(rows), "accepted": accepted, "stale": stale, "rejected": wrong + stale})
-    return ExitCode.DONE
+    if not rows:
+        return None
+    _guard(asked, source, rows, runtime, output)
+    _tell_left_out(plan, output)
+    return accept_rows(asked, iter(rows), rejected, runtime, output)
 
 
 def tell_nothing_to_do(asked: Asked, output: Output) -> ExitCode:
@@ -64,7 +54,7 @@ def _read(asked: Asked, source: FileSource, output: Output) -> Plan:
     return read_plan(source)
 
 
-def _guard(asked: Asked, source: FileSource, rows: list[Row], runtime: Runtime) -> None:
+def _guard(asked: Asked, source: FileSource, rows: list[Row], runtime: Runtime, output: Output) -> None:
     guard = guard_for(asked, runtime)
     if guard is None:
         return
@@ -72,7 +62,7 @@ def _guard(asked: Asked, source: FileSource, rows: list[Row], runtime: Runtime) 
         if isinstance(row, GoodRow):
             guard.weigh(row.wish)
     if reason := guard.reason():
-        guard.stop(f"the plan {asked.file}", digest_of(source), reason)
+        stop(asked, guard, f"the plan {asked.file}", digest_of(source), reason, output)
 
 
 def _tell_left_out(plan: Plan, output: Output) -> None:

@@ -12,7 +12,8 @@ from pydantic import ValidationError
 from schemas.jobs import JobKind, QuotaRecalculation
 from schemas.lanes import Lane
 from schemas.names import customer_of
-from worker.cli.apply import Asked, Watching, apply_file, check_file, conclude, new_batch
+from worker.cli.apply import Asked, Watching, apply_file, conclude, new_batch
+from worker.cli.dry_run import check_file
 from worker.cli.options import DryRun, Json, Key, Label, Timeout, Wait, open_runtime
 from worker.cli.output import ExitCode, Output
 from worker.cli.quotas_read import list_quotas, quota_history
@@ -66,11 +67,13 @@ def recalculate(
     if not file and not (template and usecase):
         output.fail("give --template and --usecase, or a FILE of recalculations")
     new = new_batch(f"file:{file}" if file else "command", lane, label, key, output)
-    asked = Asked(file or "", JobKind.QUOTA_RECALCULATION, new)
+    asked = Asked(file or "", JobKind.QUOTA_RECALCULATION, new, dry_run=dry_run)
     wish = None if file else _wish(given, override, output)
-    if dry_run:
-        raise typer.Exit(_would_ask(wish, output) if wish else check_file(asked, output))
+    if wish and dry_run:
+        raise typer.Exit(_would_ask(wish, output))
     with closing(open_runtime(output)) as runtime:
+        if dry_run:
+            raise typer.Exit(check_file(asked, runtime, output))
         receipt = apply_file(asked, runtime, output) if wish is None else _accept_one(wish, new, runtime, output)
         raise typer.Exit(conclude(receipt, asked, runtime, output, Watching(wait, timeout)))
 

@@ -7,7 +7,8 @@ import typer
 
 from schemas.jobs import JobKind
 from schemas.lanes import Lane
-from worker.cli.apply import Asked, Watching, apply_file, check_file, conclude, new_batch
+from worker.cli.apply import Asked, Watching, apply_file, conclude, new_batch
+from worker.cli.dry_run import check_file
 from worker.cli.options import Approve, DryRun, File, Json, Key, Label, Timeout, Wait, open_runtime
 from worker.cli.output import ExitCode, Output
 from worker.cli.plan import ErrorsAreOne, plan
@@ -51,22 +52,21 @@ def apply(
     Example: coachsync targets apply targets.csv --wait
     """
     output = Output(as_json)
-    asked = Asked(
-        file, JobKind.TARGET_UPDATE, new_batch(f"file:{file}", lane, label, key, output), strict, force, approve
-    )
+    new = new_batch(f"file:{file}", lane, label, key, output)
+    asked = Asked(file, JobKind.TARGET_UPDATE, new, strict, force, approve, dry_run)
     watching = Watching(wait, timeout)
     if isinstance(asked.source, FileSource) and is_plan(asked.source):
-        raise typer.Exit(_apply_plan(asked, asked.source, watching, output, dry_run=dry_run))
-    if dry_run:
-        raise typer.Exit(check_file(asked, output))
+        raise typer.Exit(_apply_plan(asked, asked.source, watching, output))
     with closing(open_runtime(output)) as runtime:
+        if dry_run:
+            raise typer.Exit(check_file(asked, runtime, output))
         receipt = apply_file(asked, runtime, output)
         raise typer.Exit(conclude(receipt, asked, runtime, output, watching))
 
 
-def _apply_plan(asked: Asked, source: FileSource, watching: Watching, output: Output, *, dry_run: bool) -> ExitCode:
+def _apply_plan(asked: Asked, source: FileSource, watching: Watching, output: Output) -> ExitCode:
     with closing(open_runtime(output)) as runtime:
-        if dry_run:
+        if asked.dry_run:
             return check_plan(asked, source, runtime, output)
         receipt = apply_plan(asked, source, runtime, output)
         if receipt is None:

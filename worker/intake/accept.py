@@ -6,6 +6,7 @@ is accepted, and the receipt is the same. Other content under the same key is a 
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from typing import TypeVar
@@ -99,23 +100,31 @@ def accept(  # noqa: PLR0913 - the one way in takes all that a door may say
     ``on_page`` is told each page's fates after its commit. Raises ``KeyConflict``, or the database's error where it
     stays away; pages committed before then stay accepted, and the same call with the same key goes on from there.
     """
+
+    def opened() -> Door:
+        with database.write() as session:
+            found = batches.find(session, new.key)
+            batch = found or batches.open_batch(session, new)
+        return Door(database, batch, remote_for, forced=forced, found=found is not None)
+
+    return walk(rows, opened, on_page)
+
+
+def walk(
+    rows: Iterable[Offered | Unreadable], opened: Callable[[], "Door"], on_page: Callable[[list[RowFate]], None]
+) -> Receipt:
     pages = _pages(rows)
     first = next(pages, [])  # a source that cannot be read at all refuses here, before anything is written
-    batch, found = patiently(lambda: _open(database, new))
-    door = _Door(database, batch, remote_for, forced=forced, found=found)
+    door = patiently(opened)
     for page in chain([first], pages) if first else ():
         on_page(door.take(page))
     return patiently(door.close)
 
 
-def _open(database: Database, new: NewBatch) -> tuple[Batch, bool]:
-    with database.write() as session:
-        found = batches.find(session, new.key)
-        return found or batches.open_batch(session, new), found is not None
-
-
 @dataclass(slots=True)
-class _Door:
+class Door:
+    """Of one batch. What it decides by and what it leaves behind is ``_transaction``, ``_enter`` and ``_seal``."""
+
     database: Database
     batch: Batch
     remote_for: Callable[[str], Remote | NoRemote]
@@ -133,18 +142,32 @@ class _Door:
         return fates
 
     def close(self) -> Receipt:
-        with self.database.write() as session:
-            batches.seal(session, self.batch.id)
-            batch = session.get_one(Batch, self.batch.id, populate_existing=True)
-            if batch.rows != self.rows:
-                raise KeyConflict(_other_length(batch, batch.rows, f"{self.rows:,}"))
+        with self._transaction() as session:
+            if (had := self._seal(session)) != self.rows:
+                raise KeyConflict(self._other_length(had, f"{self.rows:,}"))
         rejected = sum(count for fate, count in self.fates.items() if not fate.accepted)
         replayed = self.found and not self.new
         return Receipt(self.batch.id, self.rows, self.rows - rejected, rejected, self.fates, replayed=replayed)
 
+    def _transaction(self) -> AbstractContextManager[Session]:
+        return self.database.write()
+
+    def _enter(self, session: Session, page: Page, last_row: int) -> Acceptance:
+        plan = accept_page(session, page, self._remote_name)
+        if not batches.unseal_abandoned(session, self.batch.id):  # asked once the page is counted: its row is locked
+            batch = session.get_one(Batch, self.batch.id, populate_existing=True)
+            had = batch.rows - len(page.offers) - len(page.rejected)
+            raise KeyConflict(self._other_length(had, f"at least {last_row:,}"))
+        return plan
+
+    def _seal(self, session: Session) -> int:
+        """How many rows it has now."""
+        batches.seal(session, self.batch.id)
+        return session.get_one(Batch, self.batch.id, populate_existing=True).rows
+
     def _take_once(self, page: list[Offered | Unreadable]) -> tuple[list[RowFate], int]:
         ids = [job_id(self.batch.id, row.row) for row in page]
-        with self.database.write() as session:
+        with self._transaction() as session:
             earlier = replays.find(session, ids)
             repeated = [self._compare(row, earlier[job]) for row, job in zip(page, ids, strict=True) if job in earlier]
             fresh = [row for row, job in zip(page, ids, strict=True) if job not in earlier]
@@ -153,10 +176,7 @@ class _Door:
 
     def _accept(self, session: Session, fresh: list[Offered | Unreadable]) -> list[RowFate]:
         page = self._page(fresh)
-        plan = accept_page(session, page, self._remote_name)
-        if not batches.unseal_abandoned(session, self.batch.id):  # asked once the page is counted: its row is locked
-            batch = session.get_one(Batch, self.batch.id, populate_existing=True)
-            raise KeyConflict(_other_length(batch, batch.rows - len(fresh), f"at least {fresh[-1].row:,}"))
+        plan = self._enter(session, page, fresh[-1].row)
         return [*_fates(plan), *(_refused(one) for one in page.rejected)]
 
     def _page(self, rows: list[Offered | Unreadable]) -> Page:
@@ -184,6 +204,9 @@ class _Door:
                               f"row {row.row}: {difference}")  # fmt: skip
         return RowFate(row.row, row.line, earlier.fate, earlier.job_id, earlier.field, earlier.reason, earlier.value)
 
+    def _other_length(self, had: int, has: str) -> str:
+        return f"the key {self.batch.key!r} was used for batch {self.batch.id}, which has {had:,} rows; this has {has}"
+
 
 def canonical(wish: Wish) -> str:
     """The wish as it is kept and compared: JSON in camelCase, without what is kept beside it."""
@@ -203,10 +226,6 @@ def _fates(plan: Acceptance) -> Iterator[RowFate]:
 
 def _refused(one: Rejected) -> RowFate:
     return RowFate(one.id & MAX_ROWS, one.line, Fate.REFUSED, None, one.field, one.reason, one.value)
-
-
-def _other_length(batch: Batch, had: int, has: str) -> str:
-    return f"the key {batch.key!r} was used for batch {batch.id}, which has {had:,} rows; this has {has}"
 
 
 def _pages(rows: Iterable[T]) -> Iterator[list[T]]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TextIO
+from typing import Protocol, Self, TextIO
 
 from worker.intake.printable import printable
 from worker.intake.readers import BadRow
@@ -29,6 +29,18 @@ def rejected_path(source: Source, directory: Path) -> Path:
     if isinstance(source, FileSource) and source.rereadable:
         return source.path.with_name(f"{source.path.name}.rejected.csv")
     return directory / f"{Path(source.name).name}.rejected.csv"
+
+
+class RejectedRows(Protocol):
+    """Where rejected rows go, one after the other, within a context."""
+
+    def write(self, rejected: BadRow) -> None: ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
 
 
 class RejectedFile:

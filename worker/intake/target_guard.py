@@ -64,6 +64,10 @@ class TargetGuard:
         if approval_id is not None:
             raise GuardTripped(reason, approval_id)
 
+    def is_approved(self, digest: str) -> bool:
+        with self.database.read() as session:
+            return approvals.is_approved(session, DOOR, digest)
+
     def _ask(self, asked: approvals.Asked) -> int | None:
         with self.database.write() as session:
             if approvals.is_approved(session, asked.door, asked.digest):
