@@ -6,6 +6,15 @@
 
 When a call returns, everything accepted is committed. What was refused is in the receipt, row by row, with its reason.
 Events of the roster are taken all together or not at all: ``submit_roster_events``.
+
+DatabaseNotReady  the database has no tables yet, or older or newer ones, or cannot be reached. Nothing was written.
+KeyConflict       the key was used before with other content. What was accepted then stays.
+GuardTripped      more than the guard allows would change; a person may approve ``approval_id``. Nothing was written.
+EventsRefused     of roster events, what is wrong with each. Nothing was written.
+SettingsError     the environment or ``coachsync.toml`` cannot be meant so. Nothing was written.
+
+What the database refuses later, on the way, is the database's own error: the same call with the same key goes on.
+
 A server may import this, call it, and fork afterwards: at a moment when no thread of it is in a call.
 """
 
@@ -18,10 +27,12 @@ from itertools import islice
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from schemas.jobs import QuotaRecalculation, TargetUpdate
 from schemas.lanes import Lane
 from worker.configuration import settings
+from worker.configuration.problems import SettingsError
 from worker.core.guard import GuardTripped
 from worker.intake.accept import KeyConflict, Offered, Receipt, RowFate, Unreadable, accept, canonical
 from worker.intake.read_events import read_event
@@ -36,19 +47,27 @@ from worker.intake.roster_events import (
 from worker.intake.roster_folding import Event
 from worker.intake.row_errors import errors_of
 from worker.intake.target_guard import TargetGuard
-from worker.runtime import Runtime
+from worker.runtime import Runtime, out_of_date
 from worker.store.batches import NewBatch
+from worker.store.schema import NewerSchema
 
 __all__ = [
+    "DatabaseNotReady",
     "EventReceipt",
     "EventsRefused",
     "GuardTripped",
     "KeyConflict",
     "Receipt",
+    "SettingsError",
     "enqueue_quota_recalculations",
     "enqueue_target_updates",
     "submit_roster_events",
 ]
+
+
+class DatabaseNotReady(Exception):  # noqa: N818 - the house names what happened
+    """Its one line says what to do."""
+
 
 W = TypeVar("W", TargetUpdate, QuotaRecalculation)
 
@@ -68,8 +87,8 @@ def enqueue_target_updates(  # noqa: PLR0913 - keyword-only: each says one thing
     A mapping takes the API's field names in camelCase or snake_case. The same ``key`` with the same content returns the
     first call's receipt; with other content it raises ``KeyConflict``. ``force`` sends what the remote already has.
     ``approve``: a person knows that they change more than the guard allows; else it raises ``GuardTripped``, and
-    nothing is written. ``runtime`` stands in for the one made from the environment. Raises ``SettingsError`` and the
-    database's errors.
+    nothing is written. ``runtime`` stands in for the one made from the environment. Raises ``DatabaseNotReady`` and
+    ``SettingsError`` before anything is written.
     """
     new, runtime = NewBatch("python", lane, label, key), runtime or _runtime()
     rows: Iterable[Offered | Unreadable] = _rows(TargetUpdate, updates)
@@ -101,7 +120,7 @@ def submit_roster_events(
     Up to 100,000. An event that was told before, by its source and id, is told no second time. ``approve``: a person
     knows that they change more than the guard allows. Raises ``EventsRefused`` with all that is wrong, by index and
     field; ``GuardTripped``, whose ``approval_id`` a person may approve and the same call come again; ``SettingsError``
-    and the database's errors.
+    and ``DatabaseNotReady``.
     """
     runtime = runtime or _runtime()
     read = _read_events(islice(events, MOST_EVENTS + 1))
@@ -111,7 +130,21 @@ def submit_roster_events(
 
 @cache
 def _runtime() -> Runtime:
-    return Runtime(settings.from_environment())
+    runtime = Runtime(settings.from_environment())
+    try:
+        problem = out_of_date(runtime.database)
+    except (SQLAlchemyError, NewerSchema) as error:
+        runtime.close()
+        raise DatabaseNotReady(f"{_first_line(error)} (coachsync doctor says more)") from error
+    if problem:
+        runtime.close()
+        raise DatabaseNotReady(problem)
+    return runtime
+
+
+def _first_line(error: Exception) -> str:
+    said = error.orig if isinstance(error, DBAPIError) and error.orig else error
+    return (str(said).strip() or type(said).__name__).splitlines()[0]
 
 
 def _disconnect() -> None:

@@ -35,6 +35,7 @@ from worker.executor import Chunk, Executor, RemoteAccess, Summary
 from worker.loops.dispatcher import Dispatcher
 from worker.reader import read
 from worker.remote_access import open_remote
+from worker.store import schema
 from worker.store.engine import Database
 from worker.store.history import history_of, installation_salt
 from worker.surveyor import Survey, Surveyor
@@ -72,6 +73,15 @@ class Runtime:
         for name in ("redis", "app", "database"):
             if part := self.__dict__.get(name):
                 part.close()
+
+
+def out_of_date(database: Database) -> str | None:
+    """Why the program cannot work on this database yet, and the remedy. Raises ``NewerSchema``."""
+    if (found := schema.version(database)) == schema.newest():
+        return None
+    schema.refuse_newer(found)
+    state = f"is at version {found}, this program needs {schema.newest()}" if found else "has no tables yet"
+    return f"the database {state}: run `coachsync db upgrade` (or `coachsync up`)"
 
 
 def _make_home(home: Path) -> None:

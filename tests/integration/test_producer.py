@@ -339,6 +339,45 @@ def test_the_same_request_key_is_accepted_once_and_names_the_first_job(store: Da
     assert open_jobs(store) == jobs_of(first)
 
 
+UNREADY = """
+from worker.producer import DatabaseNotReady, enqueue_target_updates
+
+for _ in range(2):
+    try:
+        enqueue_target_updates([])
+    except DatabaseNotReady as error:
+        print(error)
+"""
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("", "the database has no tables yet: run `coachsync db upgrade` (or `coachsync up`)"),
+        ("postgresql+psycopg://127.0.0.1:1/none", "connection failed"),
+    ],
+    ids=["no tables", "nobody there"],
+)
+def test_a_database_that_is_not_ready_is_told_in_one_line_before_anything_is_done(
+    tmp_path: Path, url: str, told: str
+) -> None:
+    settings = {"COACHSYNC_HOME": str(tmp_path), "COACHSYNC_API_URL": "http://127.0.0.1:1"}
+    environ = settings | ({"COACHSYNC_DATABASE_URL": url} if url else {})
+    asking = subprocess.run(
+        [sys.executable, "-c", UNREADY],
+        env=environ,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (asking.returncode, asking.stderr) == (0, "")
+    first, again = asking.stdout.splitlines()
+    assert first == again
+    assert told in first
+
+
 FORKS = """
 import os, sys
 from tests.integration.store_rig import wish

@@ -6,8 +6,7 @@ import typer
 
 from worker.cli.output import Output
 from worker.configuration import settings
-from worker.runtime import Runtime
-from worker.store import schema
+from worker.runtime import Runtime, out_of_date
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
@@ -28,10 +27,8 @@ Timeout = Annotated[float | None, typer.Option("--timeout", min=0, help="With --
 def open_runtime(output: Output, *, migrated: bool = True) -> Runtime:
     """The runtime of this command; where ``migrated``, a database that is not current ends it with the remedy."""
     runtime = Runtime(settings.from_environment())
-    if (found := schema.version(runtime.database)) != schema.newest():
+    if problem := out_of_date(runtime.database):
         runtime.close()  # who goes on from here connects anew
-        schema.refuse_newer(found)
         if migrated:
-            state = f"is at version {found}, this program needs {schema.newest()}" if found else "has no tables yet"
-            output.fail(f"the database {state}: run `coachsync db upgrade` (or `coachsync up`)")
+            output.fail(problem)
     return runtime
