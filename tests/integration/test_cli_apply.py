@@ -125,6 +125,11 @@ def test_people_are_told_in_sentences_and_how_to_watch_it(coachsync: Command) ->
     ]
 
 
+def test_where_all_rows_were_rejected_there_is_nothing_to_watch(coachsync: Command) -> None:
+    file("targets.csv", row(1, "many"))
+    assert "Watch it" not in coachsync("targets", "apply", "targets.csv", code=1).out
+
+
 def test_label_lane_and_source_are_the_batchs_and_force_sends_what_the_remote_has(
     store: Database, coachsync: Command
 ) -> None:

@@ -8,7 +8,20 @@ import pytest
 
 from schemas.jobs import JobState
 from tests.integration.cli_rig import Command, command_on
-from tests.integration.store_rig import applied, job_ids, job_of, states, take, take_one, tried, wish, write
+from tests.integration.store_rig import (
+    TEMPLATE,
+    USECASE,
+    applied,
+    job_ids,
+    job_of,
+    name_of,
+    states,
+    take,
+    take_one,
+    tried,
+    wish,
+    write,
+)
 from tests.services.postgres import PostgresServer
 from worker.core.decisions import Fail
 from worker.store.engine import Database
@@ -37,9 +50,39 @@ def test_a_batch_whose_jobs_all_succeeded_or_gave_way_to_newer_wishes_ends_with_
     assert "2 accepted = 1 succeeded + 0 failed + 1 superseded + 0 cancelled\n" in coachsync("batches", "wait", 1).out
 
 
-def test_a_failed_job_ends_it_with_1_and_the_way_to_the_reasons(store: Database, coachsync: Command) -> None:
-    write(store, tried(take_one(store, job_of(store, wish(1))), Fail("not_found", "gone")))
-    assert "coachsync batches show 1" in coachsync("batches", "wait", 1, code=1).out
+def test_a_failed_job_ends_it_with_1_and_each_code_has_its_count_an_example_and_the_way_to_the_others(
+    store: Database, coachsync: Command
+) -> None:
+    ids = job_ids(store, wish(1), wish(2), wish(3))
+    reasons = [Fail("not_found", "gone"), Fail("mismatch", "50 \x1b[31m"), Fail("not_found", "also gone")]
+    write(store, *(tried(one, reason) for one, reason in zip(take(store, *ids), reasons, strict=True)))
+
+    told = coachsync("batches", "wait", 1, code=1).out.splitlines()
+
+    assert told[3:] == [
+        f"  2 failed with not_found, such as 1-1, {name_of(1)}: gone",
+        "    coachsync jobs list --batch 1 --error not_found",
+        f"  1 failed with mismatch, such as 1-2, {name_of(2)}: 50 \\x1b[31m",
+        "    coachsync jobs list --batch 1 --error mismatch",
+    ]
+    found = coachsync.json("batches", "wait", 1, code=1)
+    assert [(one["errorCode"], one["count"], one["example"]) for one in found["errors"]] == [
+        ("not_found", 2, "1-1"),
+        ("mismatch", 1, "1-2"),
+    ]
+    assert len(coachsync.json(*told[4].split()[1:])) == 2
+
+
+def test_the_first_rejected_rows_are_shown(coachsync: Command) -> None:
+    rows = [f"{name_of(number)},{TEMPLATE},{USECASE},many" for number in range(5)]
+    Path("targets.csv").write_text("\n".join(["name,scorecardTemplateName,usecaseName,target", *rows]))
+    coachsync("targets", "apply", "targets.csv", code=1)
+    reason = "target: 'many' is no number; write it like 82.5"
+    assert coachsync("batches", "wait", 1).out.splitlines()[3:] == [
+        *(f"  rejected: line {line}: {reason}" for line in (2, 3, 4)),
+        "  rejected: 2 more rows: coachsync batches show 1",
+    ]
+    assert [one["line"] for one in coachsync.json("batches", "wait", 1)["rejections"]] == [2, 3, 4]
 
 
 def test_a_cancelled_job_is_no_success(store: Database, coachsync: Command) -> None:

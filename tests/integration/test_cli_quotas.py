@@ -21,6 +21,7 @@ from tests.integration.store_rig import (
     open_jobs,
     settle,
     states,
+    take,
     take_one,
     wish,
     write,
@@ -88,10 +89,41 @@ def test_one_question_is_one_urgent_job(store: Database, coachsync: Command) -> 
 
 def test_people_are_told_how_to_watch_it(coachsync: Command) -> None:
     told = coachsync(*ONE).out.splitlines()
-    assert (told[0], told[-1]) == (
+    assert [told[0], *told[-2:]] == [
         "Batch 1: 1 rows, 1 accepted, 0 rejected.",
         "Watch it: coachsync batches wait 1",
-    )
+        "The answers, once they are there: coachsync quotas list",
+    ]
+
+
+@on_both
+def test_who_waits_is_shown_the_answer_and_no_older_one(store: Database, coachsync: Command) -> None:
+    coachsync(*ONE)
+    answer(store, 40)
+    assert "total agent quota" in coachsync("batches", "wait", 1).out
+    (shown,) = coachsync.json("batches", "wait", 1)["quotas"]
+    assert (shown["resource"], shown["totalAgentQuota"]) == (RESOURCE, 40)
+
+    unanswered = coachsync.json(*ONE, "--wait", "--timeout", 0, code=4)
+    assert unanswered["quotas"] == []
+    answer(store, 42)
+    told = coachsync("batches", "wait", 2).out
+    assert told.splitlines()[-1].split()[:3] == [RESOURCE, "42", "40"]
+    assert told.endswith(coachsync("batches", "show", 2).out.splitlines()[-1] + "\n")
+
+
+def test_of_many_answers_the_first_are_shown_and_json_has_all(
+    store: Database, coachsync: Command, tmp_path: Path
+) -> None:
+    names = [f"{TEMPLATE}-{number}@1" for number in range(22)]
+    (tmp_path / "quotas.csv").write_text("\n".join(["scorecardTemplateName", *names]))
+    coachsync("quotas", "recalculate", "quotas.csv")
+    for one in take(store, *open_jobs(store)):
+        asked = QuotaRecalculation.model_validate_json(one.wish)
+        write(store, Record(one, Succeed("recalculated", Quota(total_agent_quota=7)), wish=asked))
+    said = coachsync("batches", "wait", 1).out
+    assert (said.count("/quota"), said.splitlines()[-1]) == (20, "All answers: coachsync quotas list")
+    assert len(coachsync.json("batches", "wait", 1)["quotas"]) == 22
 
 
 def test_another_lane_may_be_named(store: Database, coachsync: Command) -> None:

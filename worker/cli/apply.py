@@ -139,7 +139,10 @@ def conclude(receipt: Receipt, asked: Asked, runtime: Runtime, output: Output, w
         return watch_batch(runtime, receipt.batch_id, watching.timeout, output, beside=told) or refused
     if output.as_json:
         output.json(_receipt_record(receipt, asked))
-    output.say(f"Watch it: coachsync batches wait {receipt.batch_id}")
+    if receipt.accepted:
+        output.say(f"Watch it: coachsync batches wait {receipt.batch_id}")
+    if receipt.accepted and asked.kind is JobKind.QUOTA_RECALCULATION:
+        output.say("The answers, once they are there: coachsync quotas list")
     return refused
 
 

@@ -9,11 +9,12 @@ from schemas.ids import parse_batch_id
 from worker.cli.filters import checked
 from worker.cli.options import Json, Limit, open_runtime
 from worker.cli.output import Output
-from worker.cli.records import batch_record, error_record, rejection_record
+from worker.cli.records import batch_record
+from worker.cli.summary import summarise, tell_quotas
 from worker.cli.watch import watch_batch
 from worker.cli.words import batch_state_words, counted_words
 from worker.clock import utc_now
-from worker.store.listing import errors_of_batch, find_batch, first_rejections
+from worker.store.listing import find_batch
 from worker.store.listing import list_batches as page_of_batches
 
 app = typer.Typer(help="Batches: list and show them, watch one until it has ended.", no_args_is_help=True)
@@ -46,7 +47,7 @@ def list_batches(
 
 @app.command()
 def show(batch: BatchId, limit: Limit = 10, as_json: Json = False) -> None:
-    """Show one batch: how its counters add up, what failed by code, and the first rows that were rejected.
+    """Show one batch: how its counters add up, what failed by code, the first rows that were rejected, its quotas.
 
     Example: coachsync batches show 17
     """
@@ -54,23 +55,23 @@ def show(batch: BatchId, limit: Limit = 10, as_json: Json = False) -> None:
     wanted = checked("BATCH", parse_batch_id, batch, output)
     with closing(open_runtime(output)) as runtime, runtime.database.read() as session:
         found = find_batch(session, wanted)
-        errors = [error_record(error) for error in errors_of_batch(session, found)] if found else []
-        rejections = [rejection_record(one) for one in first_rejections(session, wanted, limit)]
-    if not found:
+        summary = summarise(session, found, rejections=limit) if found else None
+    if not (found and summary):
         output.fail(f"BATCH: there is no batch {batch} (coachsync batches list)")
     record = batch_record(found, utc_now())
     if as_json:
-        output.json(record | {"errors": errors, "rejections": rejections})
+        output.json(record | summary.record)
         return
     output.say(f"Batch {found.id} ({found.source}{f', {found.label}' if found.label else ''})")
     for line in (batch_state_words(found, utc_now()), *counted_words(found), f"{record['perSecond']:,}/s on average"):
         output.say(f"  {line}")
-    if errors:
+    if summary.errors:
         output.say("\nFailed, by code:")
-        output.table(("errorCode", "count", "example", "error"), errors, empty="")
-    if rejections:
-        output.say(f"\nRejected rows, the first {len(rejections):,} of {found.rejected:,}:")
-        output.table(("line", "field", "reason", "value"), rejections, empty="")
+        output.table(("errorCode", "count", "example", "error"), summary.errors, empty="")
+    if summary.rejections:
+        output.say(f"\nRejected rows, the first {len(summary.rejections):,} of {found.rejected:,}:")
+        output.table(("line", "field", "reason", "value"), summary.rejections, empty="")
+    tell_quotas(summary, output)
 
 
 @app.command()

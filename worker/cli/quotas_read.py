@@ -9,7 +9,7 @@ from schemas.names import USECASE
 from worker.cli.filters import check_template, checked_if_given, names_template
 from worker.cli.options import Json, Limit, open_runtime
 from worker.cli.output import Output
-from worker.cli.records import quota_record
+from worker.cli.records import current_quota_record, quota_record
 from worker.store import known
 
 COLUMNS = ("resource", "totalAgentQuota", "previous", "changedAt", "totalActiveAgentsCount", "answeredAt", "job")
@@ -33,8 +33,11 @@ def list_quotas(
     checked_if_given("--usecase", USECASE.check, usecase, output)
     with closing(open_runtime(output)) as runtime, runtime.database.read() as session:
         found = known.list_quotas(session, template, usecase, limit)
-    rows = [quota_record(quota.answer) | {"previous": quota.previous, "changedAt": quota.changed_at} for quota in found]
-    output.table(COLUMNS, rows, empty="no quota has been answered yet: coachsync quotas recalculate asks for one")
+    output.table(
+        COLUMNS,
+        map(current_quota_record, found),
+        empty="no quota has been answered yet: coachsync quotas recalculate asks for one",
+    )
     if len(found) == limit:
         output.note(f"the first {limit:,}; give a larger --limit, or a --template")
 

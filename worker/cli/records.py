@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from schemas.ids import MAX_ROWS, format_job_id
+from worker.store.known import CurrentQuota
 from worker.store.listing import ErrorCount
 from worker.store.models import Attempt, Batch, Job, KnownTarget, QuotaAnswer, Rejection
 
@@ -83,6 +84,10 @@ def quota_record(answer: QuotaAnswer) -> Fields:
         "periodStart": answer.period_start,
         "periodEnd": answer.period_end,
     }
+
+
+def current_quota_record(quota: CurrentQuota) -> Fields:
+    return quota_record(quota.answer) | {"previous": quota.previous, "changedAt": quota.changed_at}
 
 
 def batch_record(batch: Batch, now: datetime) -> Fields:

@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 from worker.cli.output import ExitCode, Output
 from worker.cli.records import batch_record, ended
+from worker.cli.summary import summarise, tell_summary
 from worker.cli.words import batch_state_words, counted_words
 from worker.clock import utc_now
 from worker.core.durations import in_words
@@ -77,7 +78,7 @@ def watch_batch(
         return ExitCode.INTERRUPTED
     if batch is None:
         output.fail(f"BATCH: there is no batch {batch_id} (coachsync batches list)")
-    _tell(batch, output, beside)
+    _tell(runtime.database, batch, output, beside)
     if batch.completed_at is None:
         output.note(f"Not ended in time; {afterwards}")
         return ExitCode.TIMED_OUT
@@ -128,16 +129,17 @@ def _read(database: Database, batch_id: int) -> Batch | None:
         return find_batch(session, batch_id)
 
 
-def _tell(batch: Batch, output: Output, beside: Mapping[str, object]) -> None:
+def _tell(database: Database, batch: Batch, output: Output, beside: Mapping[str, object]) -> None:
+    with database.read() as session:
+        summary = summarise(session, batch)
     record = batch_record(batch, utc_now())
     if output.as_json:
-        output.json({**record, **beside})
+        output.json({**record, **summary.record, **beside})
         return
     output.say(f"Batch {batch.id}: {batch_state_words(batch, utc_now())}; {record['perSecond']:,}/s")
     for line in counted_words(batch):
         output.say(f"  {line}")
-    if batch.failed:
-        output.say(f"  What failed, and why: coachsync batches show {batch.id}")
+    tell_summary(summary, output)
 
 
 class _Lines:
