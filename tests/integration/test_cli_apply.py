@@ -184,8 +184,19 @@ def test_a_rejected_row_is_told_with_line_field_reason_value_and_the_row_itself(
     assert told[1]["reason"] == "101 is outside 0 to 100 (percent)"
     assert told[1]["raw"] == ",".join([*wrong, ""])
     assert told[3]["reason"].startswith("no remote serves the customer 'nobody'")
+    assert [one["raw"] for one in told[2:]] == [",".join(row(5)), ",".join([*stranger, ""]), ",".join(late)]
     assert not list(tmp_path.glob("*.partial"))
     assert_adds_up(store)
+
+
+def test_a_row_that_would_widen_its_target_is_told_like_any_other(store: Database, coachsync: Command) -> None:
+    settle(store, wish(1, criterion_or_chapter_id=LONG))
+    wider = [*row(1)[:5], ""]
+    file("targets.csv", row(2, "many"), wider)
+    coachsync("targets", "apply", "targets.csv", code=1)
+    _, told = rejected("targets.csv.rejected.csv")
+    assert (told["line"], told["row"], told["field"], told["raw"]) == ("3", "2", "coachingPlanName", ",".join(wider))
+    assert told["reason"].endswith(f"belongs to {PLAN}; leave it out, or state the same")
 
 
 @pytest.mark.parametrize(

@@ -223,6 +223,7 @@ def test_a_row_whose_target_is_known_with_something_else_now_is_skipped_and_repo
     assert (one["line"], one["field"]) == ("2", "target")
     assert one["reason"].startswith("stale: the plan saw the target with 62")
     assert "it is now known with 55" in one["reason"]
+    assert json.loads(one["raw"])["name"] == TARGETS[1].name
     site.work()
     assert (site.there(1).target, site.there(2).target) == (55, 42)
     assert_adds_up(store)

@@ -20,8 +20,8 @@ from worker.clock import utc_now
 from worker.configuration.remotes import NoRemote
 from worker.configuration.settings import Settings
 from worker.core.acceptance import LATEST_AS_OF, Fate
-from worker.intake.accept import Offered, Receipt, RowFate, Unreadable, accept
-from worker.intake.readers import BadRow, GoodRow, Row, Tally, first_pass, read_wishes
+from worker.intake.accept import Offered, Receipt, RowFate, Unreadable, accept, canonical
+from worker.intake.readers import BadRow, GoodRow, Row, Tally, first_pass, raw_of, read_wishes
 from worker.intake.rehearsal import rehearse
 from worker.intake.rejected_file import RejectedFile, RejectedRows, rejected_path
 from worker.intake.row_errors import FieldError
@@ -196,12 +196,16 @@ def at_the_door(settings: Settings) -> Callable[[Row], Row]:
             return row
         wish, remote = row.wish, settings.remote_for(customer_of(row.wish.resource))
         if isinstance(remote, NoRemote):
-            return BadRow(row.row, row.line, (FieldError("name", remote.message, wish.resource),), "")
+            return _refused(row, FieldError("name", remote.message, wish.resource))
         if wish.as_of and wish.as_of > latest:
-            return BadRow(row.row, row.line, (FieldError("asOf", "lies in the future", str(wish.as_of)),), "")
+            return _refused(row, FieldError("asOf", "lies in the future", str(wish.as_of)))
         return row
 
     return check
+
+
+def _refused(row: GoodRow, error: FieldError) -> BadRow:
+    return BadRow(row.row, row.line, (error,), raw_of(row.text or canonical(row.wish)))
 
 
 def accept_rows(asked: Asked, rows: Iterator[Row], rejected: RejectedRows, runtime: Runtime, output: Output) -> Receipt:
@@ -254,7 +258,7 @@ class _Rows:
         self.accepted = 0
         self._batch: int | None = None
         self._rejected = rejected
-        self._written: set[int] = set()
+        self._offered: dict[int, GoodRow] = {}  # of the page that is being taken
 
     @property
     def where(self) -> str:
@@ -262,9 +266,9 @@ class _Rows:
 
     def offer(self, row: Row) -> Offered | Unreadable:
         if isinstance(row, GoodRow):
+            self._offered[row.row] = row
             return Offered(row.row, row.line, row.wish, row.seen)
         self._rejected.write(row)
-        self._written.add(row.row)
         fields = ", ".join(error.field for error in row.errors)
         reasons = "; ".join(error.reason for error in row.errors)
         return Unreadable(row.row, row.line, fields, reasons, row.raw)
@@ -275,10 +279,11 @@ class _Rows:
             if fate.fate.accepted:
                 self.accepted += 1
                 self._batch = self._batch or (fate.job_id or 0) >> ROW_BITS
-            elif fate.row not in self._written:
-                error = FieldError(fate.field or "", fate.reason or "", fate.value or "")
-                self._rejected.write(BadRow(fate.row, fate.line, (error,), ""))
-        self._written.clear()
+            elif offered := self._offered.get(fate.row):
+                self._rejected.write(
+                    _refused(offered, FieldError(fate.field or "", fate.reason or "", fate.value or ""))
+                )
+        self._offered.clear()
 
 
 def _show_tally(tally: Tally, output: Output) -> None:

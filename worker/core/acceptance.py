@@ -16,6 +16,7 @@ from schemas.numbers import same_float32
 
 LATEST_AS_OF = timedelta(minutes=5)  # how far ahead of our clock an ``asOf`` may be: more is a mistake, not skew
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NOT_WIDER = "leave it out, or state the same"
 STALE = "stale: "  # what the reason of a stale row begins with, where it is kept
 
 
@@ -279,10 +280,12 @@ def _purpose(known: KnownIdentity) -> str:
 
 def _refuse_widening(offer: Offer, wish: TargetUpdate, known: KnownIdentity) -> Refusal | None:
     if wish.coaching_plan_name == "" and known.coaching_plan_name:
-        reason = f"is empty (the whole organisation), yet this target belongs to {known.coaching_plan_name}"
+        reason = (
+            f"is empty (the whole organisation), yet this target belongs to {known.coaching_plan_name}; {_NOT_WIDER}"
+        )
         return Refusal(offer, "coachingPlanName", reason, "")
     if wish.criterion_or_chapter_id == "" and known.criterion_or_chapter_id:
-        reason = f"is empty (the whole template), yet this target is for {known.criterion_or_chapter_id}"
+        reason = f"is empty (the whole template), yet this target is for {known.criterion_or_chapter_id}; {_NOT_WIDER}"
         return Refusal(offer, "criterionOrChapterId", reason, "")
     return None
 

@@ -30,13 +30,14 @@ _VALIDATE: Mapping[JobKind, Callable[[Fields], Wish]] = {
 class GoodRow:
     """``row`` counts the file's data rows from 1; ``line`` is the physical line where the row starts.
 
-    ``seen``: of a plan's row, what the plan saw.
+    ``seen``: of a plan's row, what the plan saw. ``text``: as the file has it, trimmed.
     """
 
     row: int
     line: int
     wish: Wish
     seen: Seen | None = None
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +70,12 @@ def read_wishes(source: Source, kind: JobKind, unchanged_since: Fingerprint | No
     with opened(source, unchanged_since) as stream:
         for row, (line, text, content) in enumerate(records_of(stream, source.name, wish_fields(kind)), 1):
             if isinstance(content, tuple):
-                yield BadRow(row, line, content, _raw(text))
+                yield BadRow(row, line, content, raw_of(text))
                 continue
             try:
-                good = GoodRow(row, line, validate(content))
+                good = GoodRow(row, line, validate(content), text=text.rstrip("\r\n")[: MAX_RAW_CHARACTERS + 1])
             except ValidationError as refusal:
-                yield BadRow(row, line, errors_of(refusal, content), _raw(text))
+                yield BadRow(row, line, errors_of(refusal, content), raw_of(text))
             else:
                 yield good
     if not row:
@@ -97,5 +98,5 @@ def first_pass(source: FileSource, kind: JobKind, check: Callable[[Row], Row] = 
     return Tally(rows, bad, tuple(first_errors), seen)
 
 
-def _raw(text: str) -> str:
+def raw_of(text: str) -> str:
     return printable(text.rstrip("\r\n"), MAX_RAW_CHARACTERS)
