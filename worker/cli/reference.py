@@ -23,8 +23,13 @@ environment and `coachsync.toml`: [settings.md](settings.md).
 | 0 | done |
 | 1 | some work failed (a row rejected, a job failed or cancelled), or the database or the broker cannot be used |
 | 2 | bad input or usage: nothing was written |
+| 3 | stopped by [the guard](../explanation/guard.md): nothing was written, a person is asked |
 | 4 | `--timeout` is over; the work goes on |
 | 130 | interrupted; what was accepted goes on |
+
+`targets plan` and `reconcile --dry-run` end with 2 where there is something to do, and with 1 for every error. `doctor`
+and `policy check` end with 1 where something is wrong. `status` ends with 0 whatever it has found, with 1 where the
+database cannot be read, with 2 where it has no tables yet: a monitor reads `status --json`, or asks `doctor`.
 
 What was asked for goes to standard output, and is JSON with `--json`; notes, progress and errors (one line, `error: …`)
 go to standard error.
