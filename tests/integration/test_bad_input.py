@@ -101,7 +101,9 @@ CASES = [
     Wrong(GOOD_FILE, "did you mean rate_limit?", {"COACHSYNC_CONFIG": "unknown.toml"}),
     Wrong(GOOD_FILE, "api_token", {"COACHSYNC_CONFIG": "secret.toml"}),
     Wrong(("status",), "COACHSYNC_HOME: /dev/null/x cannot be made", {"COACHSYNC_HOME": "/dev/null/x"}),
-    Wrong(("quotas", "recalculate"), "give --template and --usecase"),
+    Wrong(("quotas", "recalculate"), "--template and --usecase: required, unless a FILE of recalculations is given"),
+    Wrong(QUOTA[:4], "error: --usecase: required, unless"),
+    Wrong((*QUOTA[:2], *QUOTA[4:]), "error: --template: required, unless"),
     Wrong((*QUOTA[:3], "x", *QUOTA[4:]), "--template: scorecardTemplateName: 'x' is no scorecard template name"),
     Wrong((*QUOTA[:3], TEMPLATE[:-2], *QUOTA[4:]), "needs its @revision"),
     Wrong((*QUOTA, "--override", "{"), "--override: no JSON"),
@@ -168,6 +170,19 @@ def test_wrong_input_is_one_line_and_writes_nothing(
     assert wrong.error in errors[0]
     assert "Traceback" not in told.err
     assert _written(place) == (0, 0)
+
+
+@pytest.mark.usefixtures("place")
+@pytest.mark.parametrize("argv", [(), ("targets",)], ids=["coachsync", "coachsync targets"])
+def test_without_a_command_there_is_help_and_no_error(
+    argv: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["coachsync", *argv])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    told = capsys.readouterr()
+    assert (ended.value.code, told.err) == (2, "")
+    assert "Usage: " in told.out
 
 
 def _written(place: Path) -> tuple[int, int]:

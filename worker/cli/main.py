@@ -106,9 +106,9 @@ def main() -> None:
 
 
 def _end_with_usage(output: Output, error: TyperException) -> None:
-    """One line for what is wrong; a page only for a command without its subcommand, whose message is its help."""
-    message = error.format_message().replace("Value error, ", "")
-    output.err.print(message if "\n" in message else f"error: {message} (--help says more)", markup=False)
+    """One line for what is wrong. A group without its command has printed its help, and has no message."""
+    if message := error.format_message().replace("Value error, ", ""):
+        output.err.print(f"error: {message} (--help says more)", markup=False)
     sys.exit(error.exit_code)
 
 

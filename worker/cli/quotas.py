@@ -64,8 +64,8 @@ def recalculate(
     given = {"--template": template, "--usecase": usecase, "--period-start": period_start, "--period-end": period_end}
     if file and (stray := [name for name, value in {**given, "--override": override}.items() if value]):
         output.fail(f"{', '.join(stray)}: a FILE says this row by row; give either one")
-    if not file and not (template and usecase):
-        output.fail("give --template and --usecase, or a FILE of recalculations")
+    if not file and (missing := [name for name in ("--template", "--usecase") if not given[name]]):
+        output.fail(f"{' and '.join(missing)}: required, unless a FILE of recalculations is given")
     new = new_batch(f"file:{file}" if file else "command", lane, label, key, output)
     asked = Asked(file or "", JobKind.QUOTA_RECALCULATION, new, dry_run=dry_run)
     wish = None if file else _wish(given, override, output)
