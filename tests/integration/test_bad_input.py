@@ -34,6 +34,9 @@ FILES: dict[str, bytes] = {
     "semicolon.csv": (HEADER + GOOD).replace(",", ";").encode(),
     "utf16.csv": (HEADER + GOOD).encode("utf-16"),
     "unknown.csv": (HEADER.strip() + ",usecasName\n" + GOOD.strip() + ",x\n").encode(),
+    "rows.csv": GOOD.encode() * 2,
+    "quotas.csv": f"scorecard_template_name,usecaseName\n{TEMPLATE},x\n".encode(),
+    "sheet.xlsx": b"PK\x03\x04\x14\x00\x06\x00\n\x00\xff\n",
     "zip.csv": b"PK\x03\x04....",
     "nul.csv": b"name,\x00\n",
     "array.json": b"[]",
@@ -71,6 +74,15 @@ CASES = [
     Wrong((*APPLY, "utf16.csv"), "utf16.csv: is UTF-16 text; save it as UTF-8"),
     Wrong((*APPLY, "unknown.csv"), '"usecasName", is unknown'),
     Wrong((*APPLY, "zip.csv"), "zip.csv: is a zip archive or an Excel workbook"),
+    Wrong((*APPLY, "sheet.xlsx"), "sheet.xlsx: is a zip archive or an Excel workbook; export the sheet as CSV UTF-8"),
+    Wrong((*APPLY, "rows.csv"), "rows.csv, line 1: looks like a row: put the header line before it, with at least"),
+    Wrong(
+        (*APPLY, "quotas.csv"),
+        'missing columns "name", "target"; did you mean `coachsync quotas recalculate`, which has these columns?',
+    ),
+    Wrong(
+        (*QUOTA[:2], "good.csv"), "good.csv, line 1: did you mean `coachsync targets apply`, which has these columns?"
+    ),
     Wrong((*APPLY, "nul.csv"), "nul.csv, line 1, column 6: a NUL byte"),
     Wrong((*APPLY, "array.json"), "array.json, line 1: a JSON array"),
     Wrong((*APPLY, "spread.jsonl"), "a JSON object spread over several lines"),

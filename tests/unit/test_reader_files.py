@@ -157,13 +157,13 @@ REFUSED = [
         "an Excel workbook",
         "w.csv",
         b"PK\x03\x04\x14\x00",
-        "w.csv: is a zip archive or an Excel workbook; save the sheet as CSV UTF-8",
+        "w.csv: is a zip archive or an Excel workbook; export the sheet as CSV UTF-8",
     ),
     (
         "an old Excel workbook",
         "w.csv",
         b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
-        "w.csv: is an old Excel workbook; save the sheet as CSV UTF-8",
+        "w.csv: is an old Excel workbook; export the sheet as CSV UTF-8",
     ),
     (
         "a quote open in the header",

@@ -1,5 +1,6 @@
 """The header of a CSV or TSV file: checked once, it says how every row becomes fields."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -14,6 +15,7 @@ from worker.intake.spellings import Spellings, nearest
 JSON_CELLS = frozenset({"overrideTaskCompleteConfig"})
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 _MOST_PROBLEMS = 5
+_NUMBER = re.compile(r"-?\d+(\.\d+)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +45,15 @@ def columns_of(header: Sequence[str], known: Spellings, where: str, delimiter: s
     """Raise ``FileRefused``, with all that is wrong in one line, unless each column is a field and none is missing."""
     if len(header) == 1 and (remedy := _other_format(header[0], delimiter)):
         raise FileRefused(f"{where}: {remedy}")
+    if _is_a_row(header, known):
+        names = ", ".join(map(known.shown, known.required))
+        raise FileRefused(f"{where}: looks like a row: put the header line before it, with at least {names}")
     problems = list(islice(_problems(header, known), _MOST_PROBLEMS + 1))
     if len(problems) > _MOST_PROBLEMS:
         problems[_MOST_PROBLEMS:] = ["and more"]
+    if problems and (command := _other_command(header, known)):
+        foreign = any(name not in known.columns for name in header)
+        problems = [*([] if foreign else problems), f"did you mean `{command}`, which has these columns?"]
     if problems:
         raise FileRefused(f"{where}: {'; '.join(problems)}")
     fields = tuple(known.columns.get(name, "") for name in header)
@@ -70,6 +78,17 @@ def _problems(header: Sequence[str], known: Spellings) -> Iterator[str]:
     missing = [known.shown(field) for field in known.required if field not in columns]
     if missing:
         yield f"missing column{'s' if len(missing) > 1 else ''} {', '.join(missing)}"
+
+
+def _is_a_row(header: Sequence[str], known: Spellings) -> bool:
+    """No column is known, and a cell holds what no column is called: a resource's name, a number."""
+    unknown = not any(name in known.columns for name in header)
+    return unknown and any(name.startswith("customers/") or _NUMBER.fullmatch(name) for name in header)
+
+
+def _other_command(header: Sequence[str], known: Spellings) -> str:
+    fitting = (command for command, columns in known.instead.items() if not any(_problems(header, columns)))
+    return next(fitting, "")
 
 
 def _other_format(header: str, delimiter: str) -> str:

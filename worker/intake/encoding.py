@@ -8,8 +8,8 @@ BOM = b"\xef\xbb\xbf"
 _UTF8 = "save it as UTF-8 (in Excel: CSV UTF-8)"
 _FOREIGN = (
     (b"\x1f\x8b", "is gzip data; give the file a name that ends in .gz, or pipe it through zcat"),
-    (b"PK\x03\x04", "is a zip archive or an Excel workbook; save the sheet as CSV UTF-8"),
-    (b"\xd0\xcf\x11\xe0", "is an old Excel workbook; save the sheet as CSV UTF-8"),
+    (b"PK\x03\x04", "is a zip archive or an Excel workbook; export the sheet as CSV UTF-8"),
+    (b"\xd0\xcf\x11\xe0", "is an old Excel workbook; export the sheet as CSV UTF-8"),
     (b"\xff\xfe\x00\x00", f"is UTF-32 text; {_UTF8}"),
     (b"\x00\x00\xfe\xff", f"is UTF-32 text; {_UTF8}"),
     (b"\xff\xfe", f"is UTF-16 text; {_UTF8}"),

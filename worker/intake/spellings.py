@@ -12,7 +12,7 @@ class Spellings:
     """``columns`` and ``keys`` lead from each accepted spelling to the field's name; a nested column is dotted.
 
     An empty cell of ``stated_when_empty`` says something. ``open``: a file may hold more than we read. ``called`` are
-    the fields that the settings have named, in words.
+    the fields that the settings have named, in words. ``instead``: what another command reads, by its name.
     """
 
     columns: Mapping[str, str]
@@ -21,6 +21,7 @@ class Spellings:
     stated_when_empty: frozenset[str] = frozenset()
     open: bool = False
     called: Mapping[str, str] = field(default_factory=dict)
+    instead: Mapping[str, "Spellings"] = field(default_factory=dict)
 
     def passes_over(self, name: str, given: Collection[str]) -> bool:
         """Whether nobody reads this column or key, unless it looks like a field that ``given`` lacks."""

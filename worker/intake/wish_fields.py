@@ -1,6 +1,7 @@
 """How the fields of a wish may be spelled in a file: camelCase or snake_case, the API's own also after ``target.``."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 
 from pydantic import BaseModel
@@ -20,8 +21,19 @@ _PREFIX = "target."
 _STATED_WHEN_EMPTY = frozenset({"criterionOrChapterId", "coachingPlanName"})
 
 
+_COMMANDS = {
+    JobKind.TARGET_UPDATE: "coachsync targets apply",
+    JobKind.QUOTA_RECALCULATION: "coachsync quotas recalculate",
+}
+
+
 @cache
 def wish_fields(kind: JobKind) -> Spellings:
+    others = {command: _spellings(other) for other, command in _COMMANDS.items() if other is not kind}
+    return replace(_spellings(kind), instead=others)
+
+
+def _spellings(kind: JobKind) -> Spellings:
     model = _MODELS[kind]
     keys = {spelling: camel for snake, camel in _fields(model) for spelling in (snake, camel)}
     columns = {spelling: camel for snake, camel in _columns(model) for spelling in (snake, camel)}
