@@ -100,7 +100,7 @@ class Plan(Value):
         for action in PlanAction:
             if found[action] != self.counts.get(action, 0):
                 said = self.counts.get(action, 0)
-                raise ValueError(f"counts say {said} rows to {action}, and the rows hold {found[action]}")
+                raise ValueError(f"counts say {said} to {action}, and the rows hold {found[action]}")
         names = Counter(row.name for row in self.rows if row.action.offered and not row.repeated)
         if twice := next((name for name, count in names.items() if count > 1), None):
             raise ValueError(f"two rows are for {twice}")

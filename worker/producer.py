@@ -34,6 +34,7 @@ from schemas.lanes import Lane
 from worker.configuration import settings
 from worker.configuration.problems import SettingsError
 from worker.core.guard import GuardTripped
+from worker.counts import counted
 from worker.intake.accept import KeyConflict, Offered, Receipt, RowFate, Unreadable, accept, canonical
 from worker.intake.read_events import read_event
 from worker.intake.roster_events import (
@@ -124,7 +125,7 @@ def submit_roster_events(
     """
     runtime = runtime or _runtime()
     read = _read_events(islice(events, MOST_EVENTS + 1))
-    submission = Submission(read, "python", f"{len(read):,} events from Python", approve=approve)
+    submission = Submission(read, "python", f"{counted(len(read), 'event')} from Python", approve=approve)
     return accept_events(runtime.database, submission, runtime.settings.guard)
 
 
@@ -164,7 +165,9 @@ def _guard(guard: TargetGuard, rows: Sequence[Offered | Unreadable]) -> None:
         guard.weigh(wish)
     if reason := guard.reason():
         content = "\n".join(map(canonical, wishes))
-        guard.stop(f"{len(wishes):,} updates from Python", hashlib.sha256(content.encode()).hexdigest(), reason)
+        guard.stop(
+            f"{counted(len(wishes), 'update')} from Python", hashlib.sha256(content.encode()).hexdigest(), reason
+        )
 
 
 def _enqueue(rows: Iterable[Offered | Unreadable], new: NewBatch, runtime: Runtime, *, force: bool = False) -> Receipt:

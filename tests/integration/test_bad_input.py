@@ -89,7 +89,7 @@ CASES = [
     Wrong((*APPLY, "hidden.csv"), "hidden.csv: "),
     Wrong((*APPLY, "cut.csv.gz"), "cut.csv.gz, line 1: the gzip data is cut off here"),
     Wrong((*APPLY, "folder.csv"), "folder.csv: is a directory"),
-    Wrong((*APPLY, "wrong.csv", "--strict"), "wrong.csv: 1 of 1 rows are wrong; nothing was written (--strict)"),
+    Wrong((*APPLY, "wrong.csv", "--strict"), "wrong.csv: 1 of 1 row is wrong; nothing was written (--strict)"),
     Wrong(APPLY, "Missing argument 'FILE'"),
     Wrong((*GOOD_FILE, "--lane", "fast"), "'--lane': 'fast' is not one of 'interactive', 'bulk'"),
     Wrong((*GOOD_FILE, "--key", "a b"), "--key: the key 'a b' must be"),

@@ -90,7 +90,7 @@ def test_one_question_is_one_urgent_job(store: Database, coachsync: Command) -> 
 def test_people_are_told_how_to_watch_it(coachsync: Command) -> None:
     told = coachsync(*ONE).out.splitlines()
     assert [told[0], *told[-2:]] == [
-        "Batch 1: 1 rows, 1 accepted, 0 rejected.",
+        "Batch 1: 1 row, 1 accepted, 0 rejected.",
         "Watch it: coachsync batches wait 1",
         "The answers, once they are there: coachsync quotas list",
     ]

@@ -108,7 +108,7 @@ def test_what_is_in_force_is_shown_with_the_line_that_says_so(tmp_path: Path) ->
     assert shown["guard.window"] == ("72h", "coachsync.toml line 14")
     assert shown["reconcile.at_most"] == ("168h", "coachsync.toml line 18")
     assert shown["reconcile.usecases"] == (f"{VOICE} 10m", "coachsync.toml line 22")
-    assert shown["policy"] == ("2 quota rules, 1 target rules", "coachsync.toml line 24")
+    assert shown["policy"] == ("2 quota rules, 1 target rule", "coachsync.toml line 24")
     assert "password" not in str(describe(load(tmp_path, '[roster]\nsource = "https://u:password@hr.example"')))
 
 

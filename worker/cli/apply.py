@@ -20,6 +20,7 @@ from worker.clock import utc_now
 from worker.configuration.remotes import NoRemote
 from worker.configuration.settings import Settings
 from worker.core.acceptance import LATEST_AS_OF, Fate
+from worker.counts import counted
 from worker.intake.accept import Offered, Receipt, RowFate, Unreadable, accept, canonical
 from worker.intake.readers import BadRow, GoodRow, Row, Tally, first_pass, raw_of, read_wishes
 from worker.intake.rehearsal import rehearse
@@ -108,7 +109,8 @@ def _look_through(
         tally = first_pass(source, asked.kind, check)
     if tally.bad and asked.strict:
         _show_tally(tally, output)
-        output.fail(f"{asked.file}: {tally.bad:,} of {tally.rows:,} rows are wrong; nothing was written (--strict)")
+        wrong = f"{tally.bad:,} of {counted(tally.rows, 'row is', 'rows are')} wrong"
+        output.fail(f"{asked.file}: {wrong}; nothing was written (--strict)")
     if guard and (reason := guard.reason()):
         stop(asked, guard, f"the file {asked.file}", digest_of(source, tally.seen), reason, output)
     return tally.seen
@@ -151,7 +153,7 @@ def _show_receipt(receipt: Receipt, asked: Asked, output: Output) -> None:
     if receipt.replayed:
         output.say(f"Batch {receipt.batch_id} was accepted before with this key: nothing new was written.")
     output.say(
-        f"Batch {receipt.batch_id}: {receipt.rows:,} rows,"
+        f"Batch {receipt.batch_id}: {counted(receipt.rows, 'row')},"
         f" {receipt.accepted:,} accepted, {receipt.rejected:,} rejected."
     )
     output.say(f"  {fate_words(fates)}")
@@ -242,9 +244,9 @@ def _tell_stopped(stopped: BaseException, door: "_Rows", asked: Asked, output: O
     if not door.accepted:
         output.fail(f"{why}; nothing was accepted", code)
     if asked.dry_run:
-        output.fail(f"{why}; {door.accepted:,} rows before that would be accepted; nothing was written", code)
+        output.fail(f"{why}; {counted(door.accepted, 'row')} before that would be accepted; nothing was written", code)
     rest = f"; {asked.afterwards}" if asked.afterwards else f" and will be sent; {_again(asked)}"
-    output.fail(f"{why}; {door.accepted:,} rows were accepted{door.where}{rest}", code)
+    output.fail(f"{why}; {counted(door.accepted, 'row was', 'rows were')} accepted{door.where}{rest}", code)
 
 
 def _again(asked: Asked) -> str:
@@ -291,7 +293,7 @@ def _show_tally(tally: Tally, output: Output) -> None:
         for error in bad.errors:
             output.note(f"line {bad.line}: {error.field or 'row'}: {error.reason}")
     if tally.bad > len(tally.first_errors):
-        output.note(f"and {tally.bad - len(tally.first_errors):,} more rows")
+        output.note(f"and {counted(tally.bad - len(tally.first_errors), 'more row')}")
 
 
 def progress_of(what: str, output: Output) -> AbstractContextManager[Progress]:

@@ -7,6 +7,7 @@ from typing import Any, Self
 from worker.cli.apply import Asked, fate_words, fates_record, require_remote, take_file
 from worker.cli.output import ExitCode, Output
 from worker.core.acceptance import Fate
+from worker.counts import counted
 from worker.intake.accept import Receipt
 from worker.intake.readers import BadRow
 from worker.intake.rehearsal import NO_BATCH
@@ -52,10 +53,12 @@ def _tell(receipt: Receipt, rejected: FirstRejected, output: Output) -> None:
         for error in bad.errors:
             output.note(f"line {bad.line}: {error.field or 'row'}: {error.reason}")
     if receipt.rejected > len(rejected.first):
-        output.note(f"and {receipt.rejected - len(rejected.first):,} more rows")
+        output.note(f"and {counted(receipt.rejected - len(rejected.first), 'more row')}")
     if receipt.replayed:
         output.say(f"Batch {receipt.batch_id} was accepted before with this key.")
-    output.say(f"{receipt.rows:,} rows: {receipt.accepted:,} would be accepted, {receipt.rejected:,} rejected.")
+    output.say(
+        f"{counted(receipt.rows, 'row')}: {receipt.accepted:,} would be accepted, {receipt.rejected:,} rejected."
+    )
     output.say(f"  {fate_words(receipt.fates)}")
     if receipt.fates[Fate.STALE]:
         output.say(f"  {receipt.fates[Fate.STALE]:,} of the rejected are stale: the plan saw something else")

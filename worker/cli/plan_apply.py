@@ -69,4 +69,4 @@ def _tell_left_out(plan: Plan, output: Output) -> None:
     left = {action: plan.counts.get(action, 0) for action in PlanAction if not action.offered}
     if any(left.values()):
         told = " and ".join(f"{count:,} {action}" for action, count in left.items() if count)
-        output.say(f"Left out, as the plan says: {told} rows.")
+        output.say(f"Left out, as the plan says: {told} row{'s' if sum(left.values()) > 1 else ''}.")

@@ -7,6 +7,7 @@ from schemas.plans import Plan, PlanAction, PlanRow, RemoteForecast
 from worker.cli.output import Output
 from worker.cli.records import Fields
 from worker.core.durations import in_words
+from worker.counts import counted
 
 SHOWN = 20
 _WORDS = {
@@ -25,7 +26,7 @@ _COLUMNS = {
 
 def tell_plan(plan: Plan, out: Path | None, output: Output) -> None:
     as_of = "as the remote showed it just now" if plan.refreshed else "as it is known here (--refresh asks the remote)"
-    output.say(f"Plan of {plan.file}, {len(plan.rows):,} rows, judged by what is there {as_of}")
+    output.say(f"Plan of {plan.file}, {counted(len(plan.rows), 'row')}, judged by what is there {as_of}")
     output.say("  " + " · ".join(f"{plan.counts.get(action, 0):,} {words}" for action, words in _WORDS.items()))
     for action, columns in _COLUMNS.items():
         _tell_rows(plan, action, columns, output)
@@ -39,10 +40,15 @@ def tell_plan(plan: Plan, out: Path | None, output: Output) -> None:
 
 
 def forecast_words(one: RemoteForecast) -> str:
-    requests = f"{one.reads + one.writes:,} requests to {one.remote} ({one.reads:,} reads, {one.writes:,} writes)"
-    ahead = f", behind {one.jobs_ahead:,} jobs that wait there already" if one.jobs_ahead else ""
+    requests = counted(one.reads + one.writes, "request")
+    kinds = f"{counted(one.reads, 'read')}, {counted(one.writes, 'write')}"
+    ahead = (
+        f", behind {counted(one.jobs_ahead, 'job that waits', 'jobs that wait')} there already"
+        if one.jobs_ahead
+        else ""
+    )
     takes = in_words(timedelta(seconds=one.seconds))
-    return f"{requests}, about {takes} under its limit of {one.rate_limit}{ahead}"
+    return f"{requests} to {one.remote} ({kinds}), about {takes} under its limit of {one.rate_limit}{ahead}"
 
 
 def _tell_rows(plan: Plan, action: PlanAction, columns: tuple[str, ...], output: Output) -> None:

@@ -26,6 +26,7 @@ from worker.cli.policy_trial import Trial, try_events
 from worker.configuration.remotes import NoRemote
 from worker.configuration.settings import Settings
 from worker.core.policy_check import Finding, Known, check_policy
+from worker.counts import counted
 from worker.intake.event_json import events_at_hand
 from worker.intake.roster_events import EventsRefused
 from worker.intake.source import source_for
@@ -116,9 +117,11 @@ def _tell(trial: Trial, output: Output) -> None:
             output.say(line)
     if len(trial.events) > _SHOWN:
         output.say(f"and {len(trial.events) - _SHOWN:,} more (--json has all)")
-    asked = f"{trial.quota_jobs:,} quotas would be asked for, {trial.target_jobs:,} targets set or made"
+    asked = (
+        f"{counted(trial.quota_jobs, 'quota')} would be asked for, {counted(trial.target_jobs, 'target')} set or made"
+    )
     before = f"; {trial.duplicates:,} were told before and change nothing" if trial.duplicates else ""
-    output.say(f"{len(trial.events):,} events: {asked}{before}. Nothing was written.")
+    output.say(f"{counted(len(trial.events), 'event')}: {asked}{before}. Nothing was written.")
     if trial.stopped:
         output.note(f"the guard would stop them: {trial.stopped}")
     if not trial.in_force:
@@ -141,7 +144,7 @@ def _verdict(policy: Policy, wrong: int) -> str:
     if not rules:
         return "The policy has no rules: nothing is asked for because of the roster ([[policy.quotas]])."
     if not wrong:
-        return f"Nothing is wrong with the {rules:,} rules."
+        return f"Nothing is wrong with the {counted(rules, 'rule')}."
     return "One thing is wrong." if wrong == 1 else f"{wrong:,} things are wrong."
 
 

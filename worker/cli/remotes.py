@@ -14,6 +14,7 @@ from worker.cli.output import ExitCode, Output, cell
 from worker.cli.remote_records import SECOND, lane_words, pause_record, quarantine_record, remote_record, remote_row
 from worker.configuration.remotes import Remote
 from worker.core.durations import in_words
+from worker.counts import counted
 from worker.runtime import Runtime
 from worker.store import remotes
 from worker.store.remotes import Held
@@ -129,4 +130,4 @@ def _ended(found: Held, cooldown: timedelta) -> Iterator[str]:
     if cooldown:
         yield f"the limiter's cooldown, {in_words(cooldown)} before its time"
     if found.jobs:
-        yield f"the wait of {found.jobs:,} {'job' if found.jobs == 1 else 'jobs'} for the time that it had named"
+        yield f"the wait of {counted(found.jobs, 'job')} for the time that it had named"

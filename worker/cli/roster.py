@@ -23,6 +23,7 @@ from worker.cli.roster_read import list_agents, list_aside, show_agent
 from worker.cli.roster_records import change_words, foreseen_record, receipt_record, receipt_words
 from worker.configuration.oversight import GuardOptions
 from worker.configuration.settings import Settings
+from worker.counts import counted
 from worker.intake.event_files import EventFile, read_events
 from worker.intake.readers import BadRow
 from worker.intake.rejected_file import RejectedFile, rejected_path
@@ -93,7 +94,7 @@ def import_roster(
         _refuse(found.bad, found.rows, given, output, keep=not dry_run)
         events = _snapshots(found, at or _now(runtime), settings.roster.source if source is None else source, output)
         submission = Submission(events, "import", _subject(found, given), approve, digest=_digest(found, form))
-        what = f"{found.rows:,} agents as of {cell(events[0].time)}"
+        what = f"{counted(found.rows, 'agent')} as of {cell(events[0].time)}"
         offer = Offer(submission, _limits(found, settings), what)
         try:
             raise typer.Exit(_conclude(offer, runtime, output, dry_run=dry_run))
@@ -115,8 +116,10 @@ def events(file: EventsJson, dry_run: DryRun = False, approve: Approve = False, 
     with closing(open_runtime(output)) as runtime:
         found = read_events(given)
         _refuse(found.bad, found.rows, given, output, keep=not dry_run)
-        submission = Submission(found.events, "file", f"{found.rows:,} events of the file {given.name}", approve)
-        offer = Offer(submission, runtime.settings.guard, f"{found.rows:,} events")
+        submission = Submission(
+            found.events, "file", f"{counted(found.rows, 'event')} of the file {given.name}", approve
+        )
+        offer = Offer(submission, runtime.settings.guard, counted(found.rows, "event"))
         raise typer.Exit(_conclude_events(offer, found, given, runtime, output, dry_run=dry_run))
 
 
@@ -175,7 +178,8 @@ def _refuse(bad: Sequence[BadRow], rows: int, given: Source, output: Output, *, 
             for one in bad:
                 rejected.write(one)
         where = f"; the reasons: {rejected.path}"
-    output.fail(f"{given.name}: {len(bad):,} of {rows:,} rows are wrong, so nothing was written{where}")
+    wrong = f"{len(bad):,} of {counted(rows, 'row is', 'rows are')} wrong"
+    output.fail(f"{given.name}: {wrong}, so nothing was written{where}")
 
 
 def _snapshots(found: RosterFile, at: datetime, source: str, output: Output) -> list[SnapshotEvent]:

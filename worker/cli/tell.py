@@ -21,6 +21,7 @@ from worker.cli.words import (
 )
 from worker.cli.words_roster import event_words
 from worker.cli.words_webhooks import told_words
+from worker.counts import counted
 from worker.store.explaining import BatchStory, JobStory, ResourceStory
 from worker.store.explaining_roster import Origins
 from worker.store.models import Attempt, Job
@@ -102,7 +103,7 @@ def _origins(origins: Origins) -> Iterator[str]:
     for origin in origins.newest:
         yield f"asked for by the rule {origin.ask.rule!r}, because of {event_words(origin.event)}"
     if origins.count > len(origins.newest):
-        yield f"and because of {origins.count - len(origins.newest):,} earlier events"
+        yield f"and because of {counted(origins.count - len(origins.newest), 'earlier event')}"
 
 
 def _order(story: JobStory) -> Iterator[str]:

@@ -7,6 +7,7 @@ from schemas.ids import format_job_id
 from schemas.jobs import JobState
 from worker.cli.output import cell
 from worker.core.durations import in_words
+from worker.counts import counted
 from worker.store.explaining import COUNTED_AHEAD, Waiting
 from worker.store.models import Attempt, Batch, Job, KnownTarget, Quarantine, QuotaAnswer
 from worker.store.pauses import EVERY_LANE
@@ -73,9 +74,10 @@ def waiting_words(waiting: Waiting, last: Attempt | None = None) -> str:
 
 
 def quarantine_words(remote: str, quarantine: Quarantine) -> str:
+    probes = counted(quarantine.probes, "probe was", "probes were")
     return (
         f"the remote {remote} is in quarantine since {cell(quarantine.since)} ({quarantine.reason});"
-        f" {quarantine.probes:,} probes were sent, the next is at {cell(quarantine.probe_due_at)}"
+        f" {probes} sent, the next is at {cell(quarantine.probe_due_at)}"
     )
 
 
@@ -98,7 +100,7 @@ def target_words(target: KnownTarget) -> str:
 
 
 def quota_words(answer: QuotaAnswer) -> str:
-    agents = f"{answer.total_active_agents_count:,} active agents"
+    agents = counted(answer.total_active_agents_count, "active agent")
     shown_to = format_job_id(answer.job_id)
     start, end = answer.period_start, answer.period_end
     period = f" in the period {cell(start)} to {cell(end)}" if start and end else ""
@@ -109,7 +111,7 @@ def quota_words(answer: QuotaAnswer) -> str:
 def counted_words(batch: Batch) -> tuple[str, str]:
     """How a batch's counters add up: rows, then accepted ones."""
     still_open = batch.accepted - batch.succeeded - batch.failed - batch.superseded - batch.cancelled
-    rows = f"{batch.rows:,} rows = {batch.accepted:,} accepted + {batch.rejected:,} rejected"
+    rows = f"{counted(batch.rows, 'row')} = {batch.accepted:,} accepted + {batch.rejected:,} rejected"
     unchanged = f" ({batch.unchanged:,} unchanged)" if batch.unchanged else ""
     accepted = (
         f"{batch.accepted:,} accepted = {batch.succeeded:,} succeeded{unchanged} + {batch.failed:,} failed"
@@ -139,7 +141,9 @@ def _superseded_words(job: Job) -> str:
         return f"not sent: its request key had been accepted before, as {by}"
     if job.finished_at == job.created_at:
         return f"not sent: {by} is a newer wish"
-    return f"{by}, a newer wish, took its place" + (f" after {job.attempts:,} attempts" if job.attempts else "")
+    return f"{by}, a newer wish, took its place" + (
+        f" after {counted(job.attempts, 'attempt')}" if job.attempts else ""
+    )
 
 
 def latency_words(attempt: Attempt) -> str:
@@ -149,10 +153,6 @@ def latency_words(attempt: Attempt) -> str:
 
 
 def _ahead_words(ahead: int) -> str:
-    match ahead:
-        case 0:
-            return "no job"
-        case 1:
-            return "1 job"
-        case _:
-            return f"{ahead:,}{' or more' if ahead >= COUNTED_AHEAD else ''} jobs"
+    if ahead >= COUNTED_AHEAD:
+        return f"{ahead:,} or more jobs"
+    return counted(ahead, "job") if ahead else "no job"

@@ -13,6 +13,7 @@ from worker.configuration.remotes import Remote, RemoteOptions
 from worker.configuration.settings import Settings
 from worker.configuration.sources import DEFAULT, Origin
 from worker.configuration.values import shown_duration
+from worker.counts import counted
 
 _PROCESS = ("home", "database_url", "broker_url", "log_format", "log_level", "retention_days", "allow_http")
 _TABLES = ("roster", "guard", "reconcile", "webhooks")
@@ -62,7 +63,7 @@ def _oversight_rows(settings: Settings) -> Iterator[Row]:
         for name, value in options:
             yield Row(f"{table}.{name}", _shown(value), origins.get(f"{table}.{name}", DEFAULT))
     policy = settings.policy
-    rules = f"{len(policy.quotas)} quota rules, {len(policy.targets)} target rules"
+    rules = f"{counted(len(policy.quotas), 'quota rule')}, {counted(len(policy.targets), 'target rule')}"
     yield Row("policy", rules, origins.get("policy", DEFAULT))
 
 

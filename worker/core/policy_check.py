@@ -11,6 +11,7 @@ from schemas.names import customer_of, profile_of
 from schemas.policy import Policy, QuotaRule, TargetRule
 from schemas.roster import RosterAgent
 from worker.core.policy import fits, quota_wish
+from worker.counts import counted
 
 Rule = QuotaRule | TargetRule
 _MOST_NAMED = 5
@@ -237,8 +238,7 @@ def _fitting(rule: Rule, crowd: Iterable[_Alike]) -> list[_Alike]:
 
 
 def _number(some: Iterable[_Alike]) -> str:
-    number = sum(alike.number for alike in some)
-    return f"{number:,} agents" if number != 1 else "1 agent"
+    return counted(sum(alike.number for alike in some), "agent")
 
 
 def _whom(rule: Rule) -> str:

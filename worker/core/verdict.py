@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from schemas.instants import format_instant
 from worker.core.durations import in_words
+from worker.counts import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ def judge(situation: Situation) -> Verdict:
     if troubles:
         return Verdict(well=False, words="; ".join(troubles))
     named = [remote for remote in situation.remotes if remote.named]
-    words = f"all well: {_count(len(named), 'remote')} ok, {_count(situation.workers, 'worker')}"
+    words = f"all well: {counted(len(named), 'remote')} ok, {counted(situation.workers, 'worker')}"
     pauses = [f"{one.name} is left alone for {in_words(one.cooldown)}, as it asked" for one in named if one.cooldown]
     return Verdict(well=True, words="; ".join([words, *pauses]))
 
@@ -61,12 +62,8 @@ def _remotes(remotes: Sequence[RemoteState]) -> Iterator[str]:
     aside = {remote.name: remote.quarantined_since for remote in named if remote.quarantined_since}
     if aside:
         since = ", ".join(f"{name} since {format_instant(at.replace(microsecond=0))}" for name, at in aside.items())
-        yield f"{_count(len(named) - len(aside), 'remote')} ok, {len(aside)} in quarantine: {since}"
+        yield f"{counted(len(named) - len(aside), 'remote')} ok, {len(aside)} in quarantine: {since}"
     for remote in remotes:
         if not remote.named and remote.waiting:
-            waiting = "1 job waits" if remote.waiting == 1 else f"{remote.waiting:,} jobs wait"
+            waiting = counted(remote.waiting, "job waits", "jobs wait")
             yield f"{waiting} for the remote {remote.name}, which the settings do not name"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -18,6 +18,7 @@ from schemas.jobs import Wish
 from schemas.names import customer_of
 from worker.configuration.remotes import NoRemote, Remote
 from worker.core.acceptance import Acceptance, Fate, Offer, Seen
+from worker.counts import counted
 from worker.intake.patience import patiently
 from worker.store import batches, replays
 from worker.store.acceptance import Page, Rejected, accept_page
@@ -205,7 +206,8 @@ class Door:
         return RowFate(row.row, row.line, earlier.fate, earlier.job_id, earlier.field, earlier.reason, earlier.value)
 
     def _other_length(self, had: int, has: str) -> str:
-        return f"the key {self.batch.key!r} was used for batch {self.batch.id}, which has {had:,} rows; this has {has}"
+        used = f"the key {self.batch.key!r} was used for batch {self.batch.id}"
+        return f"{used}, which has {counted(had, 'row')}; this has {has}"
 
 
 def canonical(wish: Wish) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
+from worker.counts import counted
 from worker.intake.json_text import BrokenJson, parse_json
 from worker.intake.printable import printable
 from worker.intake.record import Fields
@@ -104,9 +105,10 @@ def _other_format(header: str, delimiter: str) -> str:
 
 
 def _wrong_count(cells: int, columns: int) -> str:
+    wrong = f"{counted(cells, 'cell')}, but the header has {counted(columns, 'column')}"
     if cells < columns:
-        return f"{cells} cells, but the header has {columns} columns"
-    return f"{cells} cells, but the header has {columns} columns; quote a cell that holds the separator"
+        return wrong
+    return f"{wrong}; quote a cell that holds the separator"
 
 
 def _unfold(row: Fields) -> Fields | tuple[FieldError, ...]:

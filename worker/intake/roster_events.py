@@ -16,6 +16,7 @@ from sqlmodel import Session
 from schemas.roster import ROSTER_EVENT, RosterAgent, SnapshotEvent
 from worker.configuration.oversight import GuardOptions
 from worker.core.guard import Change, ChangeKind, GuardTripped, judge_roster
+from worker.counts import counted
 from worker.intake.patience import patiently
 from worker.intake.roster_folding import Event, Folding, Told
 from worker.store import approvals, roster
@@ -200,9 +201,11 @@ def _approval_of_held(session: Session, submission: Submission, weighed: _Weighe
     number = len(weighed.fresh)
     if standing := roster.held_by(session, submission.door):
         approval_id, before = standing
-        approvals.say_anew(session, approval_id, f"{weighed.reason}; {before + number:,} events are held")
+        approvals.say_anew(
+            session, approval_id, f"{weighed.reason}; {counted(before + number, 'event is', 'events are')} held"
+        )
         return approval_id
-    reason = f"{weighed.reason}; {number:,} events are held"
+    reason = f"{weighed.reason}; {counted(number, 'event is', 'events are')} held"
     asked = approvals.Asked(DOOR, f"held {submission.name}", submission.subject, reason)
     return approvals.request(session, asked, HELD_FOR).id
 

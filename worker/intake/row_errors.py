@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails
 
+from worker.counts import counted
 from worker.intake.printable import printable
 
 MAX_ERRORS_PER_ROW = 20
@@ -54,7 +55,7 @@ def errors_of(refusal: ValidationError, fields: Mapping[str, object]) -> tuple[F
     found = refusal.errors(include_url=False)
     errors = tuple(_field_error(detail, fields) for detail in found[:MAX_ERRORS_PER_ROW])
     if len(found) > MAX_ERRORS_PER_ROW:
-        errors += (FieldError("", f"and {len(found) - MAX_ERRORS_PER_ROW} more errors"),)
+        errors += (FieldError("", f"and {counted(len(found) - MAX_ERRORS_PER_ROW, 'more error')}"),)
     return errors
 
 
