@@ -23,6 +23,7 @@ from schemas.jobs import JobKind
 from schemas.lanes import Lane
 from worker.cli.apply import Asked, apply_file
 from worker.cli.output import ExitCode, Output
+from worker.cli.summary import tell_quotas
 from worker.cli.watch import watch_batch
 from worker.configuration.settings import load_settings
 from worker.core.acceptance import Fate
@@ -177,7 +178,7 @@ def _asked(file: Path, kind: JobKind, lane: Lane) -> Asked:
 
 
 def _watch(runtime: Runtime, batch_id: int, output: Output) -> ExitCode:
-    return watch_batch(runtime, batch_id, PATIENCE, output, afterwards=AFTERWARDS)
+    return watch_batch(runtime, batch_id, PATIENCE, output, afterwards=AFTERWARDS, tell=tell_quotas)
 
 
 def _ledger(runtime: Runtime) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 from worker.cli.output import ExitCode, Output
 from worker.cli.records import batch_record, ended
-from worker.cli.summary import summarise, tell_summary
+from worker.cli.summary import Summary, summarise, tell_summary
 from worker.cli.words import batch_state_words, counted_words
 from worker.clock import utc_now
 from worker.core.durations import in_words
@@ -54,11 +54,13 @@ def watch_batch(
     *,
     beside: Mapping[str, object] = MappingProxyType({}),
     afterwards: str | None = None,
+    tell: Callable[[Summary, Output], None] = tell_summary,
 ) -> ExitCode:
     """Show a batch's progress on stderr until it has ended, then what came of it on stdout.
 
     As JSON that is one object, with what is to stand ``beside`` the batch's own fields.
-    ``afterwards`` says what becomes of the work once nobody watches, where it does not go on.
+    ``afterwards`` says what becomes of the work once nobody watches, where it does not go on. ``tell`` tells people
+    what the counters do not.
     1 where a job failed or was cancelled, 4 after ``timeout`` seconds, 130 on Ctrl-C.
     """
     afterwards = afterwards or f"the work goes on. To watch again: coachsync batches wait {batch_id}"
@@ -78,7 +80,7 @@ def watch_batch(
         return ExitCode.INTERRUPTED
     if batch is None:
         output.fail(f"BATCH: there is no batch {batch_id} (coachsync batches list)")
-    _tell(runtime.database, batch, output, beside)
+    _tell(runtime.database, batch, output, beside, tell)
     if batch.completed_at is None:
         output.note(f"Not ended in time; {afterwards}")
         return ExitCode.TIMED_OUT
@@ -129,7 +131,13 @@ def _read(database: Database, batch_id: int) -> Batch | None:
         return find_batch(session, batch_id)
 
 
-def _tell(database: Database, batch: Batch, output: Output, beside: Mapping[str, object]) -> None:
+def _tell(
+    database: Database,
+    batch: Batch,
+    output: Output,
+    beside: Mapping[str, object],
+    tell: Callable[[Summary, Output], None],
+) -> None:
     with database.read() as session:
         summary = summarise(session, batch)
     record = batch_record(batch, utc_now())
@@ -139,7 +147,7 @@ def _tell(database: Database, batch: Batch, output: Output, beside: Mapping[str,
     output.say(f"Batch {batch.id}: {batch_state_words(batch, utc_now())}; {record['perSecond']:,}/s")
     for line in counted_words(batch):
         output.say(f"  {line}")
-    tell_summary(summary, output)
+    tell(summary, output)
 
 
 class _Lines:
