@@ -152,7 +152,10 @@ def test_where_the_remote_lists_nothing_each_target_is_read(site: Site) -> None:
     assert site.asked().count(Operation.GET_TARGET) == 21
 
 
-def test_a_look_keeps_to_the_fleets_limit(store: Database, tmp_path: Path, valkey: str) -> None:
+def test_a_look_keeps_to_the_fleets_limit(
+    store: Database, tmp_path: Path, valkey: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     with planning_site(store, tmp_path, valkey, rate_limit="10/second") as site:
         site.lists_nothing()
         targets_file(*(line(number, 42) for number in range(25)))
