@@ -95,21 +95,25 @@ def _crowd(agents: Iterable[RosterAgent]) -> list[_Alike]:
 
 
 def _quota_findings(rule: QuotaRule, crowd: Sequence[_Alike], known: Known) -> Iterator[Finding]:
-    unknown = [*_unknown(rule, crowd, known)]
-    yield from unknown
-    if not unknown and not _fitting(rule, crowd):
+    found = [*_unknown(rule, crowd, known)]
+    yield from found
+    if crowd and not _names_unknown(found) and not _fitting(rule, crowd):
         yield Finding(Kind.NEVER, rule.name, f"nobody in the roster fits: {_whom(rule)}")
 
 
 def _target_findings(
     rule: TargetRule, before: Sequence[TargetRule], crowd: Sequence[_Alike], known: Known
 ) -> Iterator[Finding]:
-    unknown = [*_unknown(rule, crowd, known), *_unknown_criterion(rule, known)]
-    yield from unknown
+    found = [*_unknown(rule, crowd, known), *_unknown_criterion(rule, known)]
+    yield from found
     if over := _always_first(rule, before):
         yield Finding(Kind.NEVER, rule.name, f"{_named(over)} before it: whom it fits they fit too, for as long")
-    elif not unknown and (why := _nobody(rule, before, crowd)):
+    elif crowd and not _names_unknown(found) and (why := _nobody(rule, before, crowd)):
         yield Finding(Kind.NEVER, rule.name, why)
+
+
+def _names_unknown(found: Iterable[Finding]) -> bool:
+    return any(one.kind is Kind.UNKNOWN for one in found)
 
 
 def _unknown(rule: Rule, crowd: Sequence[_Alike], known: Known) -> Iterator[Finding]:
@@ -179,17 +183,16 @@ def _always_first(rule: TargetRule, before: Sequence[TargetRule]) -> list[Target
 def _nobody(rule: TargetRule, before: Sequence[TargetRule], crowd: Sequence[_Alike]) -> str | None:
     """Why it counts for nobody of the roster as it is; None where it does, or will, or did in first days."""
     fitting = _fitting(rule, crowd)
-    number = _number(fitting)
     if not fitting:
-        return f"nobody in the roster fits: {_whom(rule)}" if crowd else None
+        return f"nobody in the roster fits: {_whom(rule)}"
     if not (planned := [alike for alike in fitting if alike.one.coaching_plan_name]):
-        return f"{number} fit, and none of them has a coaching plan that a target could hang on"
+        return f"it fits {_number(fitting)}, none with a coaching plan that a target could hang on"
     if rule.first_days and not (planned := [alike for alike in planned if alike.one.joined_at]):
-        return f"{number} fit, and of none of them it is known when they joined"
+        return f"it fits {_number(fitting)}, and of none it is known when they joined"
     over = [_first_over(rule, before, alike.one) for alike in planned]
     if not all(over):
         return None
-    return f"{_named([one for one in before if one in over])} before it for each of the {number} that it fits"
+    return f"{_named([one for one in before if one in over])} before it for all that it fits ({_number(fitting)})"
 
 
 def _first_over(rule: TargetRule, before: Sequence[TargetRule], agent: RosterAgent) -> TargetRule | None:
