@@ -214,6 +214,13 @@ def test_of_two_rules_for_the_same_target_it_is_said_which_goes_first_and_for_ho
     assert not overlap.wrong
 
 
+def test_who_joined_at_a_time_that_nobody_knows_is_in_no_overlap_of_first_days() -> None:
+    rules = target("new hires", first_days=90), target("everybody")
+    known = Known([agent("ann"), agent("bob", joinedAt=None)], TARGETS)
+    says = "goes before 'everybody' for 1 agent whom both fit in their first 90 days"
+    assert found(*rules, known=known) == [("overlap", "new hires", says)]
+
+
 def test_a_rule_that_never_counts_overlaps_with_nobody() -> None:
     assert [kind for kind, _, _ in found(target("all"), target("late"))] == ["never"]
 

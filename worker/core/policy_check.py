@@ -198,8 +198,7 @@ def _nobody(rule: TargetRule, before: Sequence[TargetRule], crowd: Sequence[_Ali
 def _first_over(rule: TargetRule, before: Sequence[TargetRule], agent: RosterAgent) -> TargetRule | None:
     """The earlier rule that counts for the agent whenever this one would."""
     for one in before:
-        holds = one.first_days is None or agent.joined_at is not None
-        if _about(one) == _about(rule) and fits(agent, one) and holds and _lasts(one, rule):
+        if _about(one) == _about(rule) and _may_have(agent, one) and _lasts(one, rule):
             return one
     return None
 
@@ -219,11 +218,16 @@ def _targets_shared(rules: Sequence[TargetRule], crowd: Sequence[_Alike]) -> Ite
     for one, other in combinations(rules, 2):
         if _about(one) != _about(other):
             continue
-        both = [alike for alike in _fitting(one, crowd) if fits(alike.one, other) and alike.one.coaching_plan_name]
-        if both:
+        if both := [alike for alike in crowd if _may_have(alike.one, one) and _may_have(alike.one, other)]:
             days = f" in their first {one.first_days} days" if one.first_days else ""
             says = f"goes before {other.name!r} for {_number(both)} whom both fit{days}"
             yield Finding(Kind.OVERLAP, one.name, says)
+
+
+def _may_have(agent: RosterAgent, rule: TargetRule) -> bool:
+    """Whether there is a time at which the rule counts for the agent, other rules aside."""
+    knows_when = rule.first_days is None or agent.joined_at is not None
+    return bool(agent.coaching_plan_name) and knows_when and fits(agent, rule)
 
 
 def _about(rule: TargetRule) -> tuple[str, str, str]:
