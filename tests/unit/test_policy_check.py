@@ -80,6 +80,11 @@ def test_a_usecase_that_nobody_has_is_unknown() -> None:
     )
 
 
+def test_a_name_is_not_similar_for_what_all_names_have_in_common() -> None:
+    ((_, _, says),) = found(quota(usecase=f"{P}/usecases/email"))
+    assert says == f"nobody in the roster has the usecase '{P}/usecases/email'; there are {CHAT}, {VOICE}"
+
+
 def test_a_usecase_of_which_only_targets_are_known_is_unknown_but_no_mistyped_one() -> None:
     known = Known(TEAM[:1], (*TARGETS, TargetNames(COMPLIANCE, CHAT)))
     ((_, _, says),) = found(quota(usecase=CHAT), known=known)
@@ -120,7 +125,7 @@ def test_a_template_of_which_only_criteria_have_targets_is_not_known_as_a_whole(
 
 def test_a_profile_that_the_roster_has_nobody_of_is_unknown() -> None:
     rule = quota(template=f"{OTHER}/scorecardTemplates/c@1", usecase=f"{OTHER}/usecases/voice")
-    assert ("unknown", "q", f"the roster has nobody of {OTHER}; did you mean {P!r}?") in found(rule)
+    assert ("unknown", "q", f"the roster has nobody of {OTHER}; there are {P}") in found(rule)
 
 
 def test_a_customer_whom_no_remote_serves_is_unknown_with_the_remedy() -> None:

@@ -261,8 +261,10 @@ def _named(rules: Sequence[Rule]) -> str:
 
 
 def _there_are(names: Collection[str], wrong: str) -> str:
-    if near := get_close_matches(wrong, sorted(names), n=1, cutoff=0.6):
-        return f"; did you mean {near[0]!r}?"
+    """By their ids: whole names are alike before anything is mistyped."""
+    by_id = {name.rpartition("/")[2]: name for name in sorted(names)}
+    if near := get_close_matches(wrong.rpartition("/")[2], by_id, n=1, cutoff=0.6):
+        return f"; did you mean {by_id[near[0]]!r}?"
     shown = ", ".join(sorted(names)[:_MOST_NAMED])
     more = f" and {len(names) - _MOST_NAMED:,} more" if len(names) > _MOST_NAMED else ""
     return f"; there are {shown}{more}" if names else ""
