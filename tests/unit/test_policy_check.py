@@ -1,4 +1,4 @@
-"""What is found about a policy: names that nobody knows, rules that never count, that overlap; in a good one nothing."""
+"""What is found about a policy: names that nobody knows, rules that never count, that overlap; in a good one none."""
 
 from typing import Any
 
