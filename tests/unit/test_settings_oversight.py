@@ -158,6 +158,11 @@ WRONG = [
         '[policy.quotas]\nname = "q"',
         "policy.quotas (line 1) is no list of tables; write [[policy.quotas]] above the settings of each",
     ),
+    ("policy.quotas = [3]", "policy.quotas[0] (line 1) is no table; write [[policy.quotas]] above its settings"),
+    (
+        f"{QUOTA}override.overridden_agents = [3]",
+        "policy.quotas[0].override.overridden_agents[0] (line 5) is no table; write [[policy.quotas.override.over",
+    ),
     ("[[policy.target]]", "policy.target (line 1): no setting has this name; did you mean targets?"),
     (f'{QUOTA}on = ["hired"]', "policy.quotas[0].on[0] (line 5) = 'hired' must be 'joined', 'left' or 'moved'"),
     (f"{QUOTA}on = []", "policy.quotas[0].on (line 5): is empty; name one at least, or leave it out"),

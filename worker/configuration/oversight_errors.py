@@ -136,7 +136,7 @@ def _said(wrong: _Wrong) -> str:
         case "missing":
             return " is missing; give it"
         case "model_type" | "dict_type":
-            return f" is no table; write [{_written(wrong.path)}] above its settings"
+            return f" is no table; write {_header(wrong.path)} above its settings"
         case "tuple_type" | "list_type" if _snake(_written(wrong.path)) in _TABLES_IN_LISTS:
             return f" is no list of tables; write [[{_written(wrong.path)}]] above the settings of each"
         case "tuple_type" | "list_type":
@@ -169,6 +169,11 @@ def _shown(value: object) -> str:
 
 def _listed(content: object) -> str:
     return f"it in brackets: [{_shown(content)}]" if isinstance(content, str | int | float) else "one: [...]"
+
+
+def _header(path: Sequence[str | int]) -> str:
+    """An element of a list has two brackets."""
+    return f"[[{_written(path)}]]" if isinstance(path[-1], int) else f"[{_written(path)}]"
 
 
 def _written(path: Sequence[str | int]) -> str:
