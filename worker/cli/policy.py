@@ -2,7 +2,6 @@
 
 import sys
 from contextlib import closing
-from itertools import chain
 from typing import Annotated
 
 import typer
@@ -99,12 +98,13 @@ def try_on_events(event: EventFiles, as_json: Json = False) -> None:
     Example: coachsync policy test --event joined.json
     """
     output = Output(as_json)
-    events = tuple(chain.from_iterable(events_at_hand(source_for(name, sys.stdin.buffer)) for name in event))
+    at_hand = [one for name in event for one in events_at_hand(source_for(name, sys.stdin.buffer))]
     with closing(open_runtime(output)) as runtime:
         try:
-            trial = try_events(runtime, events)
+            trial = try_events(runtime, [one.event for one in at_hand])
         except EventsRefused as refused:
-            output.fail(f"--event: {refused}")
+            first = refused.errors[0]
+            output.fail(f"{at_hand[first.index].place}: {first.field}: {first.reason}")
     if as_json:
         output.json(tried_record(trial))
     else:

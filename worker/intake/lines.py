@@ -42,7 +42,7 @@ class Lines:
 def read_lines(stream: Readable, name: str) -> Iterator[Line]:
     """Never holds more than one line and one block; of a line beyond ``MAX_LINE_BYTES`` the rest is read past."""
     number, offset, rest, passed = 1, 0, b"", 0
-    while block := _next_block(stream, name, number):
+    while block := read_block(stream, _BLOCK_BYTES, name, number):
         pieces = (rest + block).splitlines(keepends=True)
         # a CR at the block's end may be half of a CRLF: it waits for the next block
         rest = b"" if pieces[-1].endswith(b"\n") else pieces.pop()
@@ -65,9 +65,10 @@ def _line(number: int, offset: int, data: bytes) -> Line:
     return Line(number, offset, data)
 
 
-def _next_block(stream: Readable, name: str, number: int) -> bytes:
+def read_block(stream: Readable, size: int, name: str, number: int) -> bytes:
+    """Raises ``FileRefused``, with the line that it would go on with, where the stream breaks."""
     try:
-        return stream.read(_BLOCK_BYTES)
+        return stream.read(size)
     except gzip.BadGzipFile as error:
         remedy = "rename it without .gz, or compress it with gzip" if number == 1 else "fetch or compress it again"
         raise FileRefused(f"{name}, line {number}: not sound gzip data ({error}); {remedy}") from error
