@@ -68,15 +68,15 @@ class Output:
     def say(self, sentence: str) -> None:
         """For people only: silent under ``--json``."""
         if not self.as_json:
-            self.out.print(Text(sentence))
+            self.out.print(Text(printable(sentence)))
 
     def note(self, sentence: str) -> None:
         """Beside the result, so on stderr."""
-        self.err.print(Text(sentence, style="dim"))
+        self.err.print(Text(printable(sentence), style="dim"))
 
     def fail(self, message: str, code: ExitCode | None = None) -> NoReturn:
         """End the command with its reason, one line."""
-        self.err.print(Text.assemble(("error: ", "bold red"), message))
+        self.err.print(Text.assemble(("error: ", "bold red"), printable(message)))
         raise typer.Exit(self.failing if code is None else code)
 
 
