@@ -1,6 +1,8 @@
 """What an event of the roster came to, what an agent has to do with, and which events a job came of."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import func, select
 from sqlmodel import Session, col
@@ -10,7 +12,7 @@ from worker.store.listing import find_job
 from worker.store.models import Job
 from worker.store.oversight_models import Approval
 from worker.store.roster_models import AgentRow, Ask, RosterEventRow, Want
-from worker.store.tables import asks, jobs, roster_events
+from worker.store.tables import agents, asks, jobs, roster_events
 
 SHOWN = 10
 LONGEST_CHAIN = 1_000  # of wishes that took each other's place: past this the last one seen stands for the rest
@@ -66,13 +68,16 @@ def find_event(session: Session, seq: int) -> RosterEventRow | None:
 def events_named(session: Session, event_id: str) -> list[RosterEventRow]:
     """Of all sources: an id is one's own."""
     query = select(RosterEventRow).where(col(RosterEventRow.event_id) == event_id)
-    return list(session.execute(query.order_by(col(RosterEventRow.seq)).limit(SHOWN)).scalars())
+    of_each = [query.where(col(RosterEventRow.source) == source) for source in _each(session, roster_events.c.source)]
+    found = [event for one in of_each for event in session.execute(one).scalars()]
+    return sorted(found, key=lambda event: event.seq)[:SHOWN]
 
 
 def agents_named(session: Session, agent: str) -> list[AgentRow]:
     """Of all profiles."""
     query = select(AgentRow).where(col(AgentRow.agent) == agent)
-    return list(session.execute(query.order_by(col(AgentRow.profile)).limit(SHOWN)).scalars())
+    of_each = [query.where(col(AgentRow.profile) == profile) for profile in _each(session, agents.c.profile)]
+    return [row for one in of_each for row in session.execute(one).scalars()][:SHOWN]
 
 
 def event_story(session: Session, event: RosterEventRow) -> EventStory:
@@ -104,6 +109,13 @@ def origins_of(session: Session, job: Job) -> Origins:
     found = [Origin(*row) for row in session.execute(query.order_by(col(Ask.id).desc()).limit(SHOWN))]
     counted = select(func.count()).select_from(asks).where(asked)
     return Origins(found, session.execute(counted).scalar_one() if len(found) == SHOWN else len(found))
+
+
+def _each(session: Session, column: Any) -> Iterator[str]:
+    """The values that a column has, from one to the next of the index that begins with it."""
+    value = ""
+    while value := session.execute(select(func.min(column)).where(column > value)).scalar_one() or "":
+        yield value
 
 
 def _ask_story(session: Session, ask: Ask) -> AskStory:

@@ -4,11 +4,12 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, bindparam, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, and_, bindparam, or_, select, update
 from sqlmodel import Session, col
 
 from worker.store import wants
 from worker.store.engine import database_now
+from worker.store.pairs import pair_in
 from worker.store.roster import PLANNED, WAITING, AgentKey
 from worker.store.roster_models import AgentRow, RosterEventRow
 from worker.store.tables import agents, roster_events
@@ -40,7 +41,7 @@ def mark_planned(session: Session, events: Sequence[RosterEventRow]) -> None:
 
 def agents_named(session: Session, keys: Collection[AgentKey]) -> list[AgentRow]:
     """In the order in which everybody locks them."""
-    query = select(AgentRow).where(tuple_(col(AgentRow.profile), col(AgentRow.agent)).in_(sorted(keys)))
+    query = select(AgentRow).where(pair_in(col(AgentRow.profile), col(AgentRow.agent), keys))
     return list(session.execute(query.order_by(col(AgentRow.profile), col(AgentRow.agent))).scalars())
 
 

@@ -7,11 +7,12 @@ from datetime import datetime
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import bindparam, func, insert, select, text, tuple_, update
+from sqlalchemy import bindparam, func, insert, select, text, update
 from sqlmodel import Session, col
 
 from schemas.roster import RosterAgent
 from worker.core.roster import Facts, agent_of, facts_from_json, facts_to_json, newest, record_of
+from worker.store.pairs import pair_in
 from worker.store.roster_models import AgentRow, RosterEventRow, SetAside
 from worker.store.tables import agents, roster_events, set_aside
 from worker.store.upsert import insert_or_replace
@@ -70,21 +71,22 @@ def take_door(session: Session) -> None:
 
 def known_events(session: Session, keys: Collection[EventKey]) -> set[EventKey]:
     """Those that were told before."""
-    pair = tuple_(roster_events.c.source, roster_events.c.event_id)
+    columns = roster_events.c
     found: set[EventKey] = set()
     for some in _slices(sorted(keys)):
-        query = select(roster_events.c.source, roster_events.c.event_id).where(pair.in_(some))
+        query = select(columns.source, columns.event_id).where(pair_in(columns.source, columns.event_id, some))
         found |= {(row.source, row.event_id) for row in session.execute(query)}
     return found
 
 
 def lock_agents(session: Session, keys: Collection[AgentKey]) -> dict[AgentKey, Facts]:
     """The facts of those that are known, locked in one order."""
-    pair = tuple_(agents.c.profile, agents.c.agent)
+    columns = agents.c
     found: dict[AgentKey, Facts] = {}
     for some in _slices(sorted(keys)):
-        query = select(agents.c.profile, agents.c.agent, agents.c.facts).where(pair.in_(some))
-        ordered = query.order_by(agents.c.profile, agents.c.agent).with_for_update()
+        here = pair_in(columns.profile, columns.agent, some)
+        query = select(columns.profile, columns.agent, columns.facts).where(here)
+        ordered = query.order_by(columns.profile, columns.agent).with_for_update()
         found |= {(row.profile, row.agent): facts_from_json(row.facts) for row in session.execute(ordered)}
     return found
 

@@ -35,5 +35,8 @@ def twins_of(session: Session, wishes: Collection[TargetCreation]) -> dict[str, 
         (one.scorecard_template_name, one.usecase_name, one.criterion_or_chapter_id, one.coaching_plan_name)
         for one in wishes
     ]
-    query = select(*identity, columns.name, columns.target, columns.uncertain).where(tuple_(*identity).in_(meant))
-    return {target_identity(*row[:4]): Twin(*row[4:]) for row in session.execute(query.order_by(columns.name.desc()))}
+    plans, templates = sorted({one[3] for one in meant}), sorted({one[0] for one in meant})
+    indexed = columns.coaching_plan_name.in_(plans), columns.scorecard_template_name.in_(templates)  # SQLite needs them
+    query = select(*identity, columns.name, columns.target, columns.uncertain)
+    found = query.where(*indexed, tuple_(*identity).in_(meant)).order_by(columns.name.desc())
+    return {target_identity(*row[:4]): Twin(*row[4:]) for row in session.execute(found)}

@@ -5,12 +5,13 @@ from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, bindparam, delete, exists, select, tuple_, update
+from sqlalchemy import ColumnElement, and_, bindparam, delete, exists, select, text, update
 from sqlmodel import Session, col
 
 from schemas.jobs import JobState
 from worker.core.policy import WantedTarget
 from worker.store.engine import database_now
+from worker.store.pairs import pair_in
 from worker.store.roster import AgentKey
 from worker.store.roster_models import Want
 from worker.store.tables import jobs, wants
@@ -19,6 +20,7 @@ from worker.store.upsert import insert_or_replace
 PAGE = 500
 _OPEN = (JobState.PENDING, JobState.RUNNING)
 _BULK: Any = {"synchronize_session": False}
+_NOT_ASKED = text("NOT wants.asked")  # as its indexes say it: only so SQLite knows them
 _FIELDS = [field.name for field in fields(WantedTarget)]
 
 
@@ -31,7 +33,7 @@ class Unasked:
 
 
 def of_agents(session: Session, keys: Collection[AgentKey]) -> dict[str, WantedTarget]:
-    return _found(session, tuple_(col(Want.profile), col(Want.agent)).in_(sorted(keys)))
+    return _found(session, pair_in(col(Want.profile), col(Want.agent), keys))
 
 
 def of_plans(session: Session, plans: Collection[str]) -> dict[str, WantedTarget]:
@@ -93,7 +95,7 @@ def mark_hindered(session: Session, obstacles: Mapping[str, str]) -> None:
 
 def clear_obstacles(session: Session, profile: str) -> None:
     """Something is known now that was not: wants that were hindered are weighed again."""
-    hindered = (wants.c.profile == profile, ~wants.c.asked, wants.c.obstacle.is_not(None))
+    hindered = (wants.c.profile == profile, _NOT_ASKED, wants.c.obstacle.is_not(None))
     _update_found(session, and_(*hindered), obstacle=None)
 
 
@@ -114,7 +116,7 @@ def _wanted(want: Want) -> WantedTarget:
 def _to_be_asked() -> ColumnElement[bool]:
     """What is about to be created is waited for: its name is known then, and the next wish is an update."""
     creating = exists().where(jobs.c.resource == wants.c.identity, jobs.c.state.in_(_OPEN))
-    return and_(~wants.c.asked, wants.c.obstacle.is_(None), ~creating)
+    return and_(_NOT_ASKED, wants.c.obstacle.is_(None), ~creating)
 
 
 def _update_each(session: Session, named: Mapping[str, str], rows: Sequence[Mapping[str, Any]], **same: Any) -> None:
