@@ -1,14 +1,14 @@
 """``coachsync explain``: the whole story of a job, a batch, a target, a quota, an event, an agent or a message."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
-from typing import Annotated
+from typing import Annotated, assert_never
 
 import typer
 from sqlmodel import Session
 
-from schemas.ids import MAX_ROWS, ROW_BITS, format_job_id, parse_batch_id, parse_job_id
+from schemas.ids import MAX_ROWS, ROW_BITS, parse_batch_id, parse_job_id
 from worker.cli.filters import names_template
 from worker.cli.options import Json, open_runtime
 from worker.cli.output import Output
@@ -19,20 +19,32 @@ from worker.cli.tell_roster import tell_agent, tell_event
 from worker.cli.tell_webhooks import tell_message
 from worker.cli.words_webhooks import message_record
 from worker.store.engine import database_now
-from worker.store.explaining import batch_story, job_story, resource_story
-from worker.store.explaining_roster import agent_story, agents_named, event_story, events_named, find_event
+from worker.store.explaining import BatchStory, JobStory, ResourceStory, batch_story, job_story, resource_story
+from worker.store.explaining_roster import (
+    AgentStory,
+    EventStory,
+    agent_story,
+    agents_named,
+    event_story,
+    events_named,
+    find_event,
+)
 from worker.store.explaining_webhooks import MessageStory, message_story
 from worker.store.known import quota_resources
 from worker.store.listing import find_rejection
-from worker.store.roster_models import AgentRow, RosterEventRow
+from worker.store.roster import find_agent
 
 FORMS = (
     "a job (17-203), a batch (17), a target (customers/…/profiles/…/targets/…),"
     " a quota (customers/…/profiles/…/scorecardTemplates/…@…/quota…),"
-    " an event of the roster (e17, or its own id), an agent (their id) or a message (msg_…)"
+    " an event of the roster (e17, or its own id), an agent (their id, or customers/…/profiles/…/agents/…)"
+    " or a message (msg_…)"
 )
 MOST_NAMED = 10
 _EVENT = re.compile(r"e[1-9][0-9]{0,17}")
+_AGENT = re.compile(r"(customers/[^/]+/profiles/[^/]+)/agents/(.+)")
+Story = BatchStory | JobStory | ResourceStory | EventStory | AgentStory | MessageStory
+Meant = tuple[str, Story]  # the name that means it and nothing else
 Limit = Annotated[
     int, typer.Option("--limit", min=1, max=10_000, help="At most this many wishes of a target or quota.")
 ]
@@ -61,39 +73,77 @@ def explain(
     """
     output = Output(as_json)
     with closing(open_runtime(output)) as runtime, runtime.database.read() as session:
-        if _is(parse_batch_id, what):
-            _explain_batch(session, parse_batch_id(what), output)
-        elif _is(parse_job_id, what):
-            _explain_job(session, parse_job_id(what), output)
-        elif what.startswith("customers/"):
-            _explain_resource(session, _one_resource(session, what, output), limit, output)
-        elif message := message_story(session, what):
-            _tell_message(message, output)
-        elif _EVENT.fullmatch(what):
-            _explain_event(session, int(what[1:]), output)
-        else:
-            _explain_by_id(session, what, limit, output)
+        meant = [*_ours(session, what), *_known_by_name(session, what, limit, output)]
+        meant += _known_by_their_id(session, what, limit)
+        if not meant:
+            output.fail(_why_nothing(session, what))
+        if len(meant) > 1:
+            names = ", ".join(name for name, _ in meant)
+            output.note(f"{what[:80]!r} names several: {names}; the first is told")
+        _, story = meant[0]
+        _tell(session, story, output)
 
 
-def _explain_batch(session: Session, batch: int, output: Output) -> None:
-    story = batch_story(session, batch)
-    now = database_now(session)
-    if story is None:
-        output.fail(f"BATCH: there is no batch {batch}; it may have been pruned (coachsync batches list)")
-    if output.as_json:
-        output.json(batch_story_record(story, now))
-    else:
-        tell_batch(story, output, now)
+def _ours(session: Session, what: str) -> Iterator[Meant]:
+    """They come first where somebody else's id reads the same."""
+    if _is(parse_batch_id, what) and (batch := batch_story(session, parse_batch_id(what))):
+        yield f"batch {what}", batch
+    if _is(parse_job_id, what) and (job := job_story(session, parse_job_id(what))):
+        yield f"job {what}", job
+    if _EVENT.fullmatch(what) and (event := find_event(session, int(what[1:]))):
+        yield f"event {what}", event_story(session, event)
+    if message := message_story(session, what):
+        yield f"message {what}", message
 
 
-def _explain_job(session: Session, job: int, output: Output) -> None:
-    story = job_story(session, job)
-    if story is None:
-        output.fail(f"JOB: there is no job {format_job_id(job)}: {_why_no_job(session, job)}")
-    if output.as_json:
-        output.json(job_story_record(story))
-    else:
-        tell_job(story, output)
+def _known_by_name(session: Session, what: str, limit: int, output: Output) -> Iterator[Meant]:
+    if agent := _AGENT.fullmatch(what):
+        if row := find_agent(session, *agent.groups()):
+            yield what, agent_story(session, row, limit)
+    elif what.startswith("customers/") and (
+        story := resource_story(session, _one_resource(session, what, output), limit)
+    ):
+        yield what, story
+
+
+def _known_by_their_id(session: Session, what: str, limit: int) -> Iterator[Meant]:
+    """An event's own id, or an agent's: they come from outside, and may be the same in several places."""
+    for event in events_named(session, what):
+        yield f"e{event.seq} of {event.source}", event_story(session, event)
+    for agent in agents_named(session, what):
+        yield f"{agent.profile}/agents/{agent.agent}", agent_story(session, agent, limit)
+
+
+def _tell(session: Session, story: Story, output: Output) -> None:
+    match story:
+        case BatchStory():
+            now = database_now(session)
+            output.json(batch_story_record(story, now)) if output.as_json else tell_batch(story, output, now)
+        case JobStory():
+            output.json(job_story_record(story)) if output.as_json else tell_job(story, output)
+        case ResourceStory():
+            output.json(resource_story_record(story)) if output.as_json else tell_resource(story, output)
+        case EventStory():
+            output.json(event_story_record(story)) if output.as_json else tell_event(story, output)
+        case AgentStory():
+            output.json(agent_story_record(story)) if output.as_json else tell_agent(story, output)
+        case MessageStory():
+            record = {"what": "message", **message_record(story)}
+            output.json(record) if output.as_json else tell_message(story, output)
+        case never:
+            assert_never(never)
+
+
+def _why_nothing(session: Session, what: str) -> str:
+    if _is(parse_batch_id, what):
+        return f"BATCH: there is no batch {what}; it may have been pruned (coachsync batches list)"
+    if _is(parse_job_id, what):
+        return f"JOB: there is no job {what}: {_why_no_job(session, parse_job_id(what))}"
+    if what.startswith("customers/"):
+        return f"NAME: nothing is known of {what[:200]}, and nothing was ever wished for it; expected {FORMS}"
+    if _EVENT.fullmatch(what):
+        return f"EVENT: there is no event {what}; it may have been pruned"
+    return f"NAME|JOB|BATCH|EVENT|AGENT|MESSAGE: {what[:80]!r} is none of these, or is not known: {FORMS}"
 
 
 def _why_no_job(session: Session, job: int) -> str:
@@ -101,63 +151,6 @@ def _why_no_job(session: Session, job: int) -> str:
     if refused := find_rejection(session, job):
         return f"row {row} of batch {batch} was rejected (line {refused.line}): {refused.field}: {refused.reason}"
     return f"batch {batch} has no row {row}, or it was pruned (coachsync batches show {batch})"
-
-
-def _explain_resource(session: Session, name: str, limit: int, output: Output) -> None:
-    story = resource_story(session, name, limit)
-    if story is None:
-        output.fail(f"NAME: nothing is known of {name[:200]}, and nothing was ever wished for it; expected {FORMS}")
-    if output.as_json:
-        output.json(resource_story_record(story))
-    else:
-        tell_resource(story, output)
-
-
-def _explain_event(session: Session, seq: int, output: Output) -> None:
-    event = find_event(session, seq)
-    if event is None:
-        output.fail(f"EVENT: there is no event e{seq}; it may have been pruned")
-    _tell_event(session, event, output)
-
-
-def _explain_by_id(session: Session, what: str, limit: int, output: Output) -> None:
-    """An event's own id, or an agent's: they come from outside, and may be the same in several places."""
-    events, agents = events_named(session, what), agents_named(session, what)
-    if len(events) + len(agents) > 1:
-        named = [
-            *(f"e{event.seq} of {event.source}" for event in events),
-            *(f"an agent of {one.profile}" for one in agents),
-        ]
-        output.note(f"{what[:80]!r} names several: {', '.join(named)}; the first is told")
-    if events:
-        _tell_event(session, events[0], output)
-    elif agents:
-        _tell_agent(session, agents[0], limit, output)
-    else:
-        output.fail(f"NAME|JOB|BATCH|EVENT|AGENT|MESSAGE: {what[:80]!r} is none of these, or is not known: {FORMS}")
-
-
-def _tell_event(session: Session, event: RosterEventRow, output: Output) -> None:
-    story = event_story(session, event)
-    if output.as_json:
-        output.json(event_story_record(story))
-    else:
-        tell_event(story, output)
-
-
-def _tell_agent(session: Session, agent: AgentRow, limit: int, output: Output) -> None:
-    story = agent_story(session, agent, limit)
-    if output.as_json:
-        output.json(agent_story_record(story))
-    else:
-        tell_agent(story, output)
-
-
-def _tell_message(story: MessageStory, output: Output) -> None:
-    if output.as_json:
-        output.json({"what": "message", **message_record(story)})
-    else:
-        tell_message(story, output)
 
 
 def _one_resource(session: Session, name: str, output: Output) -> str:

@@ -15,7 +15,7 @@ def event_story_record(story: EventStory) -> Fields:
     return {
         "what": "event",
         **event_record(story.event),
-        "event": json.loads(story.event.event),
+        "told": json.loads(story.event.event),
         "approval": story.approval and approval_words(story.approval),
         "asks": [_ask_record(ask) for ask in story.asks],
     }

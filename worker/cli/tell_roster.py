@@ -8,6 +8,7 @@ from worker.cli.words_roster import (
     ask_words,
     event_state_words,
     event_words,
+    unasked_words,
     want_words,
 )
 from worker.store.explaining_roster import AgentStory, EventStory
@@ -19,9 +20,10 @@ def tell_event(story: EventStory, output: Output) -> None:
     steps(output, [f"came by {event.door} at {cell(event.received_at)}, for {event.profile}"])
     if story.approval:
         steps(output, [approval_words(story.approval)])
-    part(output, "Before", [agent_words(event.before)])
-    part(output, "After", [agent_words(event.after)])
-    part(output, "What it asked for", map(ask_words, story.asks), none="nothing: no rule of the policy fits")
+    if event.outcome and event.agent:
+        part(output, "Before", [agent_words(event.before)])
+        part(output, "After", [agent_words(event.after)])
+    part(output, "What it asked for", map(ask_words, story.asks), none=unasked_words(event))
 
 
 def tell_agent(story: AgentStory, output: Output) -> None:

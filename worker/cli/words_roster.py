@@ -1,6 +1,7 @@
 """Events of the roster and what they asked for, in sentences."""
 
 import json
+from collections.abc import Mapping
 
 from schemas.ids import format_job_id
 from schemas.roster import RosterEventType
@@ -10,7 +11,7 @@ from worker.store.explaining_roster import AskStory
 from worker.store.oversight_models import Approval
 from worker.store.roster_models import RosterEventRow, Want
 
-_TYPES = {
+_TYPES: Mapping[str, str] = {
     RosterEventType.JOINED: "joined",
     RosterEventType.LEFT: "left",
     RosterEventType.MOVED: "moved",
@@ -24,9 +25,9 @@ _CAME_TO = {
 
 
 def event_words(event: RosterEventRow) -> str:
-    """``e17: a1 moved at 2026-01-31T08:00:00Z (hr-system, 4711)``."""
-    verb = _TYPES.get(RosterEventType(event.type), event.type)
-    return f"e{event.seq}: {event.agent} {verb} at {cell(event.time)} ({event.source}, {event.event_id})"
+    """``e17: a1 moved at 2026-01-31 08:00:00 (hr-system, 4711)``."""
+    what = f"{event.agent} {_TYPES[event.type]}" if event.type in _TYPES else "a whole roster"
+    return f"e{event.seq}: {what} at {cell(event.time)} ({event.source}, {event.event_id})"
 
 
 def event_state_words(event: RosterEventRow) -> str:
@@ -51,10 +52,21 @@ def agent_words(record: str | None) -> str:
     return f"groups {', '.join(agent.get('groups', ())) or 'none'}; usecases {usecases}; coaching plan {plan or 'none'}"
 
 
+def unasked_words(event: RosterEventRow) -> str:
+    """Why an event has asked for nothing."""
+    if event.state in ("waiting", "held"):
+        return "nothing yet"
+    if event.type == RosterEventType.SNAPSHOT:
+        return "nothing itself: each change that it stands for is an event of its own, which comes after it"
+    if event.state == "rejected" or event.outcome != "applied":
+        return "nothing"
+    return "nothing: by the policy that was in force nothing followed from it"
+
+
 def ask_words(story: AskStory) -> str:
     asked = f"the rule {story.ask.rule!r} asked for {story.ask.resource}"
     if story.job is None:
-        return f"{asked}: {_unasked_words(story.want)}"
+        return f"{asked}: {_no_job_words(story)}"
     last = story.last
     if last is None or last.id == story.job.id:
         return f"{asked}: {format_job_id(story.job.id)} {outcome_words(story.job)}"
@@ -71,7 +83,11 @@ def approval_words(approval: Approval) -> str:
     return f"approval {approval.id}: {approval.state}{by}: {approval.reason}"
 
 
-def _unasked_words(want: Want | None) -> str:
-    if want is None:
-        return "it is not wanted any more"
-    return want.obstacle or "it has not become a job yet"
+def _no_job_words(story: AskStory) -> str:
+    if story.ask.job_id:
+        return f"{format_job_id(story.ask.job_id)}, which is too old to be kept"
+    if story.want:
+        return story.want.obstacle or "it has not become a job yet"
+    if story.is_quota:
+        return "nobody was there to be asked; it is asked for once somebody is"
+    return "it is not wanted any more"

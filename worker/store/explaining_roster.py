@@ -27,6 +27,10 @@ class AskStory:
     last: Job | None
     want: Want | None
 
+    @property
+    def is_quota(self) -> bool:
+        return "@" in self.ask.resource.partition(";")[0]  # the template's revision, which no target has
+
 
 @dataclass(frozen=True, slots=True)
 class EventStory:
