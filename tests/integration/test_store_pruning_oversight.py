@@ -6,13 +6,14 @@ from typing import Any
 import pytest
 from sqlalchemy import Table, func, select, update
 
-from tests.integration.oversight_rig import PROFILE, Centre, event
+from tests.integration.oversight_rig import PROFILE, Centre, event, snapshot
 from worker.core.guard import GuardTripped
 from worker.store.engine import Database
 from worker.store.oversight_models import Drift, Reconciliation
 from worker.store.pruning import prune
 from worker.store.records import NO_JOB, Tried, Worker, record_read
 from worker.store.roster import Unreadable, put_aside
+from worker.store.roster_models import AgentRow
 from worker.store.tables import agents, asks, attempts, drifts, reconciliations, roster_events, set_aside, wants
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
@@ -103,3 +104,20 @@ def test_closed_drifts_old_passes_reads_and_what_was_set_aside_go(store: Databas
     assert count(store, drifts) == 2
     assert count(store, reconciliations) == 2, "the one under way, and the newest"
     assert count(store, set_aside) == 1
+
+
+def test_the_newest_whole_roster_stays_since_what_comes_late_is_held_against_it(store: Database) -> None:
+    """Who is new in the next one has joined since, and who was not in this one was not there."""
+    centre = Centre(store)
+    centre.tell(snapshot(["ann", "bob"]), snapshot(["ann"], 24))
+    centre.plan()
+    age(store, roster_events, received_at=LONG_AGO)
+    prune_all(store)
+    assert count(store, roster_events) == 1
+
+    centre.tell(event("joined", "late", 23))
+    centre.tell(snapshot(["ann", "new"], 48))
+    with store.read() as session:
+        known = {row.agent: row for row in session.execute(select(AgentRow)).scalars()}
+    assert {name for name, row in known.items() if row.active} == {"ann", "new"}
+    assert '"joinedAt":"2026-01-03T00:00:00Z"' in known["new"].record

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Table, delete, func, select
 from sqlmodel import Session
 
 from worker.store.records import NO_JOB
-from worker.store.roster import PLANNED, REJECTED
+from worker.store.roster import PLANNED, REJECTED, newest_whole
 from worker.store.tables import asks, attempts, drifts, reconciliations, roster_events, set_aside
 
 AT_ONCE = 5_000
@@ -20,7 +20,7 @@ _BULK: Any = {"synchronize_session": False}
 def prune_oversight(session: Session, before: datetime) -> int:
     """A portion of each kind; returns the rows deleted.
 
-    What is held or still differs stays, and each profile's last whole pass.
+    What is held or still differs stays, and each profile's last whole pass and newest whole roster.
     """
     columns = reconciliations.c
     whole = select(func.max(columns.id)).where(columns.finished_at.is_not(None), columns.error.is_(None))
@@ -42,7 +42,9 @@ def _prune_events(session: Session, before: datetime) -> int:
     old = select(columns.seq).where(columns.state.in_((PLANNED, REJECTED)))
     if first_recent is not None:
         old = old.where(columns.seq < first_recent)
-    ids = session.execute(old.order_by(columns.seq).limit(AT_ONCE)).scalars().all()
+    found = session.execute(old.add_columns(columns.profile, columns.agent).order_by(columns.seq).limit(AT_ONCE)).all()
+    newest = {newest_whole(session, profile) for profile in {row.profile for row in found if not row.agent}}
+    ids = [row.seq for row in found if row.seq not in newest]
     if not ids:
         return 0
     session.execute(delete(asks).where(asks.c.event_seq >= ids[0], asks.c.event_seq.in_(ids)), execution_options=_BULK)

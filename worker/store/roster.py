@@ -106,6 +106,14 @@ def whole_rosters(session: Session, profile: str) -> list[WholeRoster]:
     return [WholeRoster(row.time, row.source, row.event_id) for row in session.execute(query.where(*taken))]
 
 
+def newest_whole(session: Session, profile: str) -> int | None:
+    """The number of the snapshot by whose time it is told who was not there."""
+    columns = roster_events.c
+    taken = (columns.profile == profile, columns.agent == "", columns.state == PLANNED)
+    newest = select(columns.seq).where(*taken).order_by(columns.time.desc(), columns.seq.desc()).limit(1)
+    return session.execute(newest).scalar_one_or_none()
+
+
 def keep_agents(session: Session, facts: Mapping[AgentKey, Facts]) -> None:
     """Write what is known now; what the planner has noted of them stays."""
     insert_or_replace(session, agents, [_agent_row(*key, known) for key, known in sorted(facts.items())])
