@@ -13,6 +13,7 @@ from schemas.jobs import JobState
 from schemas.policy import DriftMode, Policy
 from tests.integration.executor_rig import TARGETS, Rig, rigged, wish
 from tests.integration.oversight_rig import PROFILE, Centre, Overseen, event, plan_of, target_rule
+from tests.integration.planner_rig import name_of, remote_has, values, work
 from tests.integration.store_rig import job
 from worker.configuration.oversight import ReconcileOptions
 from worker.store import quarantine
@@ -20,6 +21,7 @@ from worker.store.cadences import listing_of, make_known
 from worker.store.engine import Database
 from worker.store.oversight_models import Drift, Reconciliation
 from worker.store.pauses import pause
+from worker.store.reconciling import IN_AT_ONCE
 from worker.store.tables import attempts, cadences, drifts, jobs, reconciliations, targets
 
 ENFORCE = ReconcileOptions(target=DriftMode.ENFORCE)
@@ -222,6 +224,28 @@ def test_a_target_that_is_gone_and_that_nobody_makes_again_is_told_of(store: Dat
     asyncio.run(scene())
 
 
+def test_all_that_is_gone_is_told_of_and_made_again_however_much_it_is(store: Database) -> None:
+    """A whole team was deleted in the product: more than is looked at in one portion."""
+    team = [f"a{number:04}" for number in range(IN_AT_ONCE + 7)]
+
+    async def scene() -> None:
+        async with rigged(store) as rig:
+            it = overseen(store, rig, ENFORCE, policy=Policy(targets=(target_rule(),)))
+            it.centre.tell(*(event("joined", agent) for agent in team))
+            remote_has(store, *team)
+            it.centre.plan()
+            work(store)
+            await it.pass_over()
+            gone = [drift for drift in found_drifts(store) if drift.kind == "missing"]
+            assert {drift.resource for drift in gone} == {name_of(agent) for agent in team}
+            assert {drift.action for drift in gone} == {"resent"}
+            assert passes(store)[-1].found == len(team)
+            assert not any(want.asked for want in it.centre.wants().values())
+            assert values(store, map(name_of, team)) == {}
+
+    asyncio.run(scene())
+
+
 def test_a_target_that_is_for_something_else_now_is_never_written_to(store: Database) -> None:
     async def scene() -> None:
         async with rigged(store) as rig:
@@ -320,6 +344,34 @@ def test_a_page_that_comes_late_changes_nothing(store: Database) -> None:
                 slow._go_on(session, step, read.outcome)
             assert len(found_drifts(store, still_open=False)) == sent
             assert len(it.centre.open_jobs()) == 1
+
+    asyncio.run(scene())
+
+
+def test_an_answer_that_comes_late_forgets_no_target_that_is_there_again(store: Database) -> None:
+    """It was gone when it was asked for; before that was written, somebody else has seen it."""
+
+    async def scene() -> None:
+        async with rigged(store) as rig:
+            it = overseen(store, rig, ENFORCE)
+            await applied(rig, 1, 81.5)
+            rig.always({"kind": "status", "status": 501}, path="/v1/*/targets")
+            it.centre.look_now()
+            await it.look()
+            there = rig.there(1)
+            rig.sandbox.state.delete(there.name)
+            it.centre.look_now()
+            slow = it.reconciler()
+            with store.write() as session:
+                step = slow._take(session, PROFILE)
+            assert step
+            assert step.name == there.name
+            read = await asyncio.to_thread(slow.read, "default", slow._call(step))
+            rig.sandbox.state.put(there)
+            await it.pass_over()
+            with store.write() as session:
+                slow._go_on(session, step, read.outcome)
+            assert found_drifts(store, still_open=False) == []
 
     asyncio.run(scene())
 

@@ -33,7 +33,6 @@ from worker.store.acceptance import Page, accept_page, lock_resources
 from worker.store.batches import NewBatch
 from worker.store.cadences import listing_of
 from worker.store.engine import Database, database_now
-from worker.store.known import find_target
 from worker.store.oversight_models import Reconciliation
 from worker.store.pauses import is_paused
 from worker.store.reconciling import GET, LIST, Standing
@@ -180,8 +179,8 @@ class Reconciler:
             case Answered(value=Target() as found):
                 self._compare(session, step, [found], {"page_token": step.name})
             case Missing() if run.reads == GET:
-                self._note_missing(session, run, step.name)
-                reconciling.go_on(session, run, {"page_token": step.name})
+                if reconciling.go_on(session, run, {"page_token": step.name}):
+                    self._note_missing(session, run, [step.name], step.since)
             case Missing(message=message) | Unsupported(message=message) if run.reads == LIST:
                 if reconciling.go_on(session, run, {"reads": GET, "page_token": ""}):
                     _log.warning("listing_unsupported", profile=run.profile, reason=message)
@@ -202,8 +201,10 @@ class Reconciler:
             self._compare(session, step, page.targets, {"page_token": page.next_page_token})
             and not page.next_page_token
         ):
-            for gone in reconciling.unseen(session, run.profile, run.started_at):
-                self._note_missing(session, run, gone.name)
+            after = ""
+            while gone := reconciling.unseen(session, run.profile, run.started_at, after):
+                self._note_missing(session, run, gone, run.started_at)
+                after = gone[-1]
             self._finish(session, run, {})
 
     def _compare(self, session: Session, step: _Step, found: Sequence[Target], cursor: dict[str, Any]) -> bool:
@@ -273,18 +274,27 @@ class Reconciler:
         batches.seal(session, batch.id)
         return {offer.wish.resource: offer.id for offer in offers}
 
-    def _note_missing(self, session: Session, run: Reconciliation, name: str) -> None:
-        """The remote has it no more. A want that may create it asks for it anew; else a person has to look."""
-        standing, known = reconciling.standings(session, [name])[name], find_target(session, name)
-        if standing.open or known is None:
-            return
-        enforced = standing.want and standing.want.creates and self._modes(standing).target is DriftMode.ENFORCE
-        action = Action.RESENT if enforced else Action.OBSERVED
-        if standing.wished or standing.want:
-            finding = Finding("name", Kind.MISSING, name, "", action)
-            drifts.note_drifts(session, run.id, {name: (finding,)}, {})
-        if enforced:
-            reconciling.forget_target(session, name)
+    def _note_missing(self, session: Session, run: Reconciliation, names: Sequence[str], since: datetime) -> None:
+        """The remote had them no more at ``since``. A want that makes them asks anew; else a person looks."""
+        lock_resources(session, names)
+        gone = {
+            name: one
+            for name, one in reconciling.standings(session, names).items()
+            if not one.open and one.known_at and one.known_at < since
+        }
+        enforced = {name for name, one in gone.items() if self._makes_again(one)}
+        findings = {
+            name: (Finding("name", Kind.MISSING, name, "", Action.RESENT if name in enforced else Action.OBSERVED),)
+            for name, one in gone.items()
+            if one.wished or one.want
+        }
+        new = drifts.note_drifts(session, run.id, findings, {})
+        reconciling.count(session, run.id, {"found": new})
+        reconciling.forget_targets(session, enforced)
+
+    def _makes_again(self, standing: Standing) -> bool:
+        want = standing.want
+        return want is not None and want.creates and self._modes(standing).target is DriftMode.ENFORCE
 
     def _finish(self, session: Session, run: Reconciliation, values: dict[str, Any]) -> None:
         """The pass is over. The next one comes the later, the less there was to find."""

@@ -10,15 +10,16 @@ from sqlmodel import Session, col
 
 from schemas.coaching import Target
 from schemas.jobs import JobKind, JobState, TargetCreation, TargetUpdate
-from schemas.names import profile_of
+from schemas.names import profile_of, target_identity
 from worker.core.acceptance import EPOCH
 from worker.core.drift import Wished
 from worker.store.engine import database_now
 from worker.store.models import KnownTarget
 from worker.store.oversight_models import Reconciliation
 from worker.store.roster_models import Want
-from worker.store.tables import agents, jobs, reconciliations, resources, targets, wants
+from worker.store.tables import agents, jobs, reconciliations, resources, targets
 from worker.store.upsert import insert_or_replace
+from worker.store.wants import ask_anew
 
 LIST, GET = "list", "get"
 IN_AT_ONCE = 500
@@ -139,14 +140,14 @@ def keep_found(session: Session, found: Sequence[Target]) -> None:
     insert_or_replace(session, targets, rows)
 
 
-def unseen(session: Session, profile: str, since: datetime) -> list[KnownTarget]:
-    """Targets that a pass should have shown and has not: known from before it began, and no job is about to tell."""
-    busy = exists().where(jobs.c.resource == col(KnownTarget.name), jobs.c.state.in_(_OPEN))
+def unseen(session: Session, profile: str, since: datetime, after: str) -> list[str]:
+    """Some that a pass should have shown and has not: known from before it began, and no job is about to tell."""
+    busy = exists().where(jobs.c.resource == targets.c.name, jobs.c.state.in_(_OPEN))
     query = (
-        select(KnownTarget)
-        .where(col(KnownTarget.name) > f"{profile}/", col(KnownTarget.name) < f"{profile}/{_LAST}")
-        .where(col(KnownTarget.known_at) < since, ~busy)
-        .order_by(col(KnownTarget.name))
+        select(targets.c.name)
+        .where(targets.c.name > (after or f"{profile}/"), targets.c.name < f"{profile}/{_LAST}")
+        .where(targets.c.known_at < since, ~busy)
+        .order_by(targets.c.name)
         .limit(IN_AT_ONCE)
     )
     return list(session.execute(query).scalars())
@@ -160,19 +161,18 @@ def next_known(session: Session, profile: str, after: str) -> str | None:
     return session.execute(query.order_by(targets.c.name).limit(1)).scalar_one_or_none()
 
 
-def forget_target(session: Session, name: str) -> None:
-    """The remote does not have it any more. What was wished for it stays, and a want of it is asked for anew."""
-    plan = select(targets.c.coaching_plan_name).where(targets.c.name == name).scalar_subquery()
-    gone = session.execute(select(KnownTarget).where(col(KnownTarget.name) == name)).scalar_one()
-    session.execute(
-        update(wants)
-        .where(wants.c.coaching_plan_name == plan, wants.c.scorecard_template_name == gone.scorecard_template_name)
-        .where(wants.c.criterion_or_chapter_id == gone.criterion_or_chapter_id)
-        .where(wants.c.usecase_name == gone.usecase_name)
-        .values(asked=False, job_id=None, obstacle=None),
-        execution_options=_BULK,
+def forget_targets(session: Session, names: Collection[str]) -> None:
+    """The remote does not have them any more. What was wished for them stays, and a want of one is asked for anew."""
+    columns = targets.c
+    here = columns.name.in_(sorted(names))
+    identity = (
+        columns.scorecard_template_name,
+        columns.usecase_name,
+        columns.criterion_or_chapter_id,
+        columns.coaching_plan_name,
     )
-    session.execute(delete(targets).where(targets.c.name == name), execution_options=_BULK)
+    ask_anew(session, {target_identity(*row) for row in session.execute(select(*identity).where(here))})
+    session.execute(delete(targets).where(here), execution_options=_BULK)
 
 
 def _standing(name: str, newest: Any, known: KnownTarget | None, busy: bool, want: Want | None) -> Standing:  # noqa: FBT001 - a row's parts

@@ -105,6 +105,12 @@ def ask_again(session: Session, job_ids: Collection[int]) -> None:
         _update_found(session, wants.c.job_id.in_(sorted(job_ids)), asked=False, job_id=None)
 
 
+def ask_anew(session: Session, identities: Collection[str]) -> None:
+    """The remote does not have what these had become any more."""
+    if identities:
+        _update_found(session, wants.c.identity.in_(sorted(identities)), asked=False, job_id=None, obstacle=None)
+
+
 def _found(session: Session, condition: ColumnElement[bool]) -> dict[str, WantedTarget]:
     return {want.identity: _wanted(want) for want in session.execute(select(Want).where(condition)).scalars()}
 
