@@ -378,6 +378,16 @@ def test_a_storm_that_became_one_job_is_told_with_its_newest_events_and_their_nu
     )
 
 
+def test_a_job_tells_nothing_of_the_events_behind_a_newer_one(store: Database, coachsync: Command) -> None:
+    centre = Centre(store, Policy(quotas=(quota_rule(),)))
+    for number in range(3):
+        centre.tell(event("joined", f"a{number}", number))
+        centre.plan()
+    second = sorted(all_jobs(store))[1]
+    story = coachsync.json("explain", format_job_id(second))
+    assert (story["state"], [one["event"] for one in story["askedForBy"]]) == ("superseded", ["e2", "e1"])
+
+
 def test_a_job_of_a_file_has_no_event_behind_it(store: Database, coachsync: Command, centre: Centre) -> None:
     (id_,) = job_ids(store, wish(1))
     story = coachsync.json("explain", format_job_id(id_))

@@ -1,5 +1,6 @@
 """What an event of the roster came to, what an agent has to do with, and which events a job came of."""
 
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -105,14 +106,28 @@ def agent_story(session: Session, agent: AgentRow, limit: int) -> AgentStory:
 
 def origins_of(session: Session, job: Job) -> Origins:
     """Those that asked for it, or for one of the wishes that it took the place of: a storm of events is one job."""
-    same = jobs.c.resource == job.resource
-    chain = select(jobs.c.id).where(jobs.c.id == job.id).cte("chain", recursive=True)
-    chain = chain.union(select(jobs.c.id).join(chain, jobs.c.superseded_by == chain.c.id).where(same))
-    asked = col(Ask.job_id).in_(select(chain.c.id))
-    query = select(Ask, RosterEventRow).join(RosterEventRow, col(RosterEventRow.seq) == col(Ask.event_seq)).where(asked)
-    found = [Origin(*row) for row in session.execute(query.order_by(col(Ask.id).desc()).limit(SHOWN))]
-    counted = select(func.count()).select_from(asks).where(asked)
-    return Origins(found, session.execute(counted).scalar_one() if len(found) == SHOWN else len(found))
+    meant = _taken_in(session, job)
+    asked = select(asks.c.id, asks.c.job_id).join(jobs, jobs.c.id == asks.c.job_id)
+    rows = session.execute(asked.where(jobs.c.resource == job.resource).order_by(asks.c.id.desc()))
+    ids = [row.id for row in rows if row.job_id in meant]
+    query = select(Ask, RosterEventRow).join(RosterEventRow, col(RosterEventRow.seq) == col(Ask.event_seq))
+    newest = query.where(col(Ask.id).in_(ids[:SHOWN])).order_by(col(Ask.id).desc())
+    return Origins([Origin(*row) for row in session.execute(newest)], len(ids))
+
+
+def _taken_in(session: Session, job: Job) -> set[int]:
+    """The job, and all whose place it took, or one of them: followed here, since a database looks at all for each."""
+    pairs = select(jobs.c.superseded_by, jobs.c.id).where(jobs.c.resource == job.resource)
+    before = defaultdict[int, list[int]](list)
+    for newer, older in session.execute(pairs.where(jobs.c.superseded_by.is_not(None))):
+        before[newer].append(older)
+    found: set[int] = set()
+    ahead = [job.id]
+    while ahead:
+        if (one := ahead.pop()) not in found:
+            found.add(one)
+            ahead += before[one]
+    return found
 
 
 def _each(session: Session, column: Any) -> Iterator[str]:
