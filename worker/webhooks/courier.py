@@ -98,6 +98,7 @@ class Courier:
     async def run(self) -> None:
         """Until there is nothing to do for a while, or it is told to leave. All that was answered is recorded."""
         recording = asyncio.create_task(self._record_groups())
+        recording.add_done_callback(lambda _: self.leave())  # what cannot be recorded is not sent
         try:
             while not self.leaving:
                 await self._step()
