@@ -10,10 +10,12 @@ from threading import Barrier, Event, Thread
 
 import psycopg
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import event, select, text
 from sqlalchemy.exc import DataError, DBAPIError, InterfaceError, OperationalError, ProgrammingError
 
-from tests.integration.store_rig import change, job, job_of, wish
+from tests.integration.store_rig import all_jobs, change, job, job_of, resting, wish
+from worker.core.acceptance import Quiet
+from worker.store import schema
 from worker.store.engine import Database, database_now, is_passing
 from worker.store.tables import jobs
 
@@ -91,6 +93,12 @@ def test_a_second_writer_waits_for_the_first(sqlite_store: Database) -> None:
     assert job(sqlite_store, one).failures == 2
 
 
+def of_sqlite(words: str, code: int) -> sqlite3.OperationalError:
+    error = sqlite3.OperationalError(words)
+    error.sqlite_errorcode = code
+    return error
+
+
 class Deadlock(psycopg.OperationalError):
     sqlstate = "40P01"
 
@@ -119,7 +127,9 @@ class NoColumn(psycopg.ProgrammingError):
         (OperationalError, Locked(), True),
         (OperationalError, psycopg.OperationalError("connection refused"), True),
         (InterfaceError, psycopg.InterfaceError("the connection is closed"), True),
-        (OperationalError, sqlite3.OperationalError("database is locked"), True),
+        (OperationalError, of_sqlite("database is locked", sqlite3.SQLITE_BUSY_SNAPSHOT), True),
+        (OperationalError, of_sqlite("database or disk is full", sqlite3.SQLITE_FULL), True),
+        (OperationalError, of_sqlite("disk I/O error", sqlite3.SQLITE_IOERR_WRITE), True),
         (OperationalError, sqlite3.OperationalError("no such table: jobs"), False),
         (DBAPIError, Unique(), False),
         (ProgrammingError, NoColumn(), False),
@@ -130,6 +140,24 @@ def test_an_error_passes_where_the_same_transaction_may_succeed_later(
     kind: Callable[..., DBAPIError], original: Exception, *, passes: bool
 ) -> None:
     assert is_passing(kind("SELECT 1", {}, original)) is passes
+
+
+def test_a_full_disk_writes_nothing_by_halves_and_passes_once_there_is_room_again(tmp_path: Path) -> None:
+    page, at_once = [wish(number) for number in range(500)], Quiet(timedelta(0), timedelta(0))
+    database = Database(f"sqlite:///{tmp_path / 'coachsync.db'}")
+    event.listen(
+        database.engine, "begin", lambda connection: connection.exec_driver_sql(f"PRAGMA max_page_count={most}")
+    )
+    most = 1_000_000
+    schema.upgrade(database)
+    most = 1  # it becomes as many as there are
+    with pytest.raises(OperationalError, match="full") as error:
+        resting(database, at_once, *page)
+    assert is_passing(error.value)
+    assert all_jobs(database) == {}
+    most = 1_000_000
+    assert len(resting(database, at_once, *page)) == len(all_jobs(database)) == 500
+    database.close()
 
 
 def test_a_connection_that_was_lost_passes(tmp_path: Path) -> None:

@@ -18,6 +18,9 @@ from sqlmodel import Session
 
 BUSY_TIMEOUT_MS = 30_000
 WAL_TRIES = 20
+# Busy, locked; and a disk that is full or a quota that is used up, which SQLite calls an I/O error: there may be room.
+_PASSING_OF_SQLITE = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
+_PRIMARY = 0xFF  # of an extended error code of SQLite
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -85,12 +88,12 @@ def database_now(session: Session) -> datetime:
 
 
 def is_passing(error: DBAPIError) -> bool:
-    """Whether the same transaction may succeed if tried again: lost connection, deadlock, busy, server starting."""
+    """Whether the same transaction may succeed if tried again: lost connection, deadlock, busy, full, starting."""
     if error.connection_invalidated:
         return True
     original = error.orig
     if isinstance(original, sqlite3.OperationalError):
-        return "locked" in str(original) or "busy" in str(original)
+        return getattr(original, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & _PRIMARY in _PASSING_OF_SQLITE
     state = getattr(original, "sqlstate", None)
     if state is None:  # the driver's own word: the server was not reached, or the statement never could be sent
         return isinstance(error, OperationalError | InterfaceError)
