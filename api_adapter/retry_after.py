@@ -30,8 +30,10 @@ _EPOCH_MILLISECONDS = 10**11
 def parse_wait(headers: Mapping[str, str], now: datetime) -> timedelta | None:
     """The wait asked for, from zero to ``LONGEST_WAIT``; None if none is.
 
+    A time is held against the answer's own ``Date``, else against ``now``: our clock and the remote's may differ.
     ``headers`` are looked up by their lower-case names: any case-insensitive mapping, or a dict of such names.
     """
+    now = parse_http_date(headers.get("date", "").strip(), now) or now
     for wait in (
         _retry_after(headers.get("retry-after", ""), now),
         _rate_limit(headers.get("ratelimit", "")),

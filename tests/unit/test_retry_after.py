@@ -37,6 +37,19 @@ def test_retry_after_is_read_in_each_form_of_rfc_9110(value: str, seconds: float
     assert _wait(retry_after=value) == seconds
 
 
+@pytest.mark.parametrize("ahead", [timedelta(hours=-2), timedelta(0), timedelta(hours=2)])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("retry-after", "Sun, 01 Mar 2026 12:00:45 GMT"), ("x-ratelimit-reset", str(EPOCH + 45))],
+)
+def test_a_time_is_held_against_the_answers_own_date_whatever_our_clock_says(
+    name: str, value: str, ahead: timedelta
+) -> None:
+    headers = {"date": "Sun, 01 Mar 2026 12:00:00 GMT", "x-ratelimit-remaining": "0", name: value}
+    assert parse_wait(headers, NOW + ahead) == timedelta(seconds=45)
+    assert parse_wait(headers | {"date": "yesterday"}, NOW) == timedelta(seconds=45)
+
+
 @pytest.mark.parametrize(
     "value",
     [
