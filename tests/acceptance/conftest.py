@@ -79,6 +79,12 @@ def own_postgres_url(_maintenance_url: URL) -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="module")
+def own_restartable_postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
+    with _database_on(postgres_server.url) as url:
+        yield url
+
+
 @pytest.fixture
 def restartable_postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
     """On the embedded server, whatever server the other tests take."""

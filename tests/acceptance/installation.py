@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -17,6 +18,7 @@ from sqlalchemy import func, select
 
 from schemas.jobs import JobState, TargetUpdate
 from schemas.lanes import Lane
+from tests.acceptance.fork_server import fork_server
 from tests.acceptance.nodes import ProcessContainer, Program, ValkeyContainer
 from tests.acceptance.remote import Remote
 from tests.services.valkey import ValkeyServer
@@ -33,6 +35,7 @@ TOKEN = "the-fleets-token"
 TARGETS = 12_000
 CHILDREN = 2
 SEED = 183  # of the faults: with it each of the eleven kinds has struck within 400 requests
+SKEWED = Path(__file__).with_name("skewed")
 COACHSYNC = str(Path(sys.executable).with_name("coachsync"))
 _PATH = {"PATH": os.environ["PATH"]}  # noqa: TID251 - what our children need of our environment
 
@@ -97,9 +100,11 @@ class Installation:
             "COACHSYNC_IDEMPOTENCY": self.config.idempotency,
         }
 
-    def start_worker(self, name: str) -> ProcessContainer:
-        """Returns at once, as all of these."""
-        return self._start(name, ["worker", "--concurrency", str(CHILDREN)], self.env, lambda log: " ready." in log)
+    def start_worker(self, name: str, *, clock_ahead: float = 0) -> ProcessContainer:
+        """Returns at once, as all of these. Its wall clock is ahead by so many seconds."""
+        skewed = {"PYTHONPATH": str(SKEWED), "CLOCK_AHEAD": str(clock_ahead)} if clock_ahead else {}
+        command = ["worker", "--concurrency", str(CHILDREN)]
+        return self._start(name, command, self.env | skewed, lambda log: " ready." in log)
 
     def start_loops(self, name: str) -> ProcessContainer:
         return self._start(name, ["loops"], self.env, lambda _: self._beats(name))
@@ -134,14 +139,15 @@ class Installation:
 
     def coachsync(self, *arguments: str) -> tuple[int, str]:
         """Run a command as a person does; its exit code and what it printed."""
+        with tempfile.NamedTemporaryFile(dir=self.folder, suffix=".out") as printed:
+            code = fork_server().spawn(arguments, Path(printed.name), self.env, self.folder).wait(120)
+            return code, printed.read().decode()
+
+    def without_room(self, *arguments: str) -> tuple[int, str]:
+        """The same, where the disk is full: no file grows any more."""
+        command = ["sh", "-c", 'ulimit -f 4; exec "$0" "$@"', COACHSYNC, *arguments]
         done = subprocess.run(
-            [COACHSYNC, *arguments],
-            env=self.env,
-            cwd=self.folder,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
+            command, env=self.env, cwd=self.folder, capture_output=True, text=True, timeout=120, check=False
         )
         return done.returncode, done.stdout + done.stderr
 
@@ -200,7 +206,8 @@ class Installation:
     def _start(
         self, name: str, arguments: list[str], env: dict[str, str], ready: Callable[[str], bool]
     ) -> ProcessContainer:
-        program = Program(name, [COACHSYNC, *arguments], env, self.folder / f"{name}.log", ready)
+        forked = "PYTHONPATH" not in env  # which counts where Python starts anew
+        program = Program(name, [COACHSYNC, *arguments], env, self.folder / f"{name}.log", ready, forked)
         self.started[name] = ProcessContainer(program)
         return self.started[name]
 

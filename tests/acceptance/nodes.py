@@ -10,23 +10,33 @@ from typing import Any
 from celery import Celery
 from pytest_celery import CeleryTestContainer, CeleryTestSetup, CeleryTestWorker
 
+from tests.acceptance.fork_server import fork_server
 from tests.services import processes
 from tests.services.valkey import ValkeyServer
 from worker.app import make_app
 
-START_PATIENCE = 60.0  # a loaded machine imports for seconds
+START_PATIENCE = 25.0  # a loaded machine imports for seconds
 STOP_PATIENCE = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What runs in a process; ``ready`` says from its output whether it can be used."""
+    """What runs in a process; ``ready`` says from its output whether it can be used.
+
+    ``forked``: it is a ``coachsync``, which the fork server starts.
+    """
 
     name: str
     command: Sequence[str]
     env: Mapping[str, str]
     log: Path
     ready: Callable[[str], bool]
+    forked: bool = False
+
+    def spawn(self) -> int:
+        if not self.forked:
+            return processes.spawn(self.command, self.log, env=self.env)
+        return processes.adopt(fork_server().spawn(self.command[1:], self.log, self.env, self.log.parent))
 
 
 class ProcessContainer(CeleryTestContainer):
@@ -40,7 +50,7 @@ class ProcessContainer(CeleryTestContainer):
     def start(self) -> None:
         self._log_before = self.program.log.stat().st_size if self.program.log.exists() else 0
         self.exit_code: int | None = None
-        self.pid = processes.spawn(self.program.command, self.program.log, env=self.program.env)
+        self.pid = self.program.spawn()
 
     @property
     def id(self) -> str:

@@ -4,7 +4,7 @@ import csv
 import io
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from api_adapter.sandbox.seed import sample_targets
@@ -60,8 +60,11 @@ def wishes_by_target(files: Iterable[WishFile]) -> dict[str, list[float]]:
     return asked
 
 
-def nightly_file(rows: int) -> WishFile:
-    """A tenth of the rows is newer than another row of the same target, a twentieth is older, 50 are wrong."""
+def nightly_file(rows: int, base: int = 0) -> WishFile:
+    """A tenth of the rows is newer than another row of the same target, a twentieth is older, 50 are wrong.
+
+    ``base`` is the first target's number.
+    """
     duplicates, stale, invalid = rows // 10, rows // 20, min(50, rows // 10)
     first = rows - duplicates - stale - invalid
     wishes = [
@@ -70,12 +73,18 @@ def nightly_file(rows: int) -> WishFile:
         *(Row(number * 7 % first, _value(number + 11), _at(0, number)) for number in range(stale)),
         *(Row(number, INVALID[number % len(INVALID)], _at(3, number)) for number in range(invalid)),
     ]
-    return WishFile(tuple(wishes[place] for place in _shuffled(len(wishes))))
+    shuffled = (wishes[place] for place in _shuffled(len(wishes)))
+    return WishFile(tuple(replace(row, target=base + row.target) for row in shuffled))
 
 
 def correction_file(numbers: Sequence[int]) -> WishFile:
     """Newer wishes for targets that a nightly file is about."""
     return WishFile(tuple(Row(number, _value(number + 13), _at(4, number)) for number in numbers))
+
+
+def wrong_file(numbers: Sequence[int]) -> WishFile:
+    """Newest wishes, all alike, for targets that somebody else has meant otherwise."""
+    return WishFile(tuple(Row(number, "77.75", _at(5, number)) for number in numbers))
 
 
 def wish(number: int, value: float) -> TargetUpdate:

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None  # loaded here: after fork nothing may be imported
@@ -37,11 +38,27 @@ def spawn(
             start_new_session=True,  # Ctrl-C goes to pytest alone, which then ends its children in order
             preexec_fn=die_with_parent,  # noqa: PLW1509 - runs one C call, loaded before the fork
         )
+    return adopt(process)
+
+
+class Process(Protocol):
+    """What ``subprocess.Popen`` is to whom it watches over."""
+
+    pid: int
+
+    def poll(self) -> int | None: ...
+    def send_signal(self, number: int, /) -> None: ...
+    def kill(self) -> None: ...
+    def wait(self, timeout: float | None = None) -> int: ...
+
+
+def adopt(process: Process) -> int:
+    """Watch over a process that somebody else has started; returns its pid."""
     _CHILDREN[process.pid] = process
     return process.pid
 
 
-_CHILDREN: dict[int, subprocess.Popen[bytes]] = {}
+_CHILDREN: dict[int, Process] = {}
 
 
 def alive(pid: int) -> bool:
