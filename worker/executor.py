@@ -23,7 +23,7 @@ from worker.recorder import Recorder, patiently
 from worker.store import quarantine
 from worker.store.claims import Claimed, Lease, claim
 from worker.store.dispatching import unpublish
-from worker.store.engine import Database
+from worker.store.engine import Database, database_now
 from worker.store.pauses import is_paused, pause
 from worker.store.records import Record, Worker
 
@@ -119,7 +119,7 @@ class Executor:
             trusts_keys=run.remote.trusts_keys,
             key_memory=run.remote.key_memory,
             probing=run.chunk.probe,
-            now=self.now,
+            now=lambda: self.now() - run.clock_ahead,
             uniform=self.uniform,
         )
 
@@ -164,6 +164,7 @@ class Executor:
         chunk, remote = run.chunk, run.remote
         lasts = CHUNK_BUDGET + remote.patience + remote.request_timeout + LEASE_SLACK
         with self.database.write() as session:
+            run.clock_ahead = self.now() - database_now(session)
             if not chunk.probe and (
                 quarantine.find(session, remote.name) or is_paused(session, remote.name, chunk.lane)
             ):
@@ -188,7 +189,7 @@ class Executor:
 
 @dataclass(slots=True)
 class _Run:
-    """A chunk under way."""
+    """A chunk under way. ``clock_ahead``: how far this machine's clock is ahead of the database's, which counts."""
 
     chunk: Chunk
     remote: RemoteAccess
@@ -198,6 +199,7 @@ class _Run:
     claiming: asyncio.Lock = field(default_factory=asyncio.Lock)
     trip: Trip | None = None
     pause: timedelta | None = None
+    clock_ahead: timedelta = timedelta(0)
     answered: bool = False
     claimed: int = 0
     given_back: int = 0

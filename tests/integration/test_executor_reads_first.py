@@ -195,7 +195,7 @@ def test_past_the_remotes_memory_of_keys_a_retry_reads_and_sends_only_what_still
             rig.script({"kind": cut})
             (job,) = rig.accept(wish(1, 42.0))
             await rig.run(job)
-            rig.let_the_clock_say(later)
+            change(store, [job], first_sent_at=rig.executor.now() - later)
             await rig.run_again(job)
             assert (rig.job(job).state, rig.value(1), rig.effects(1)) == (JobState.SUCCEEDED, 42.0, 1)
             assert rig.asked() == asked
@@ -210,7 +210,7 @@ def test_past_the_remotes_memory_of_keys_a_persons_change_is_kept(store: Databas
             (job,) = rig.accept(wish(1, 42.0))
             await rig.run(job)
             set_as_a_person(rig, 1, 77.0)
-            rig.let_the_clock_say(timedelta(minutes=91))
+            change(store, [job], first_sent_at=rig.executor.now() - timedelta(minutes=91))
             await rig.run_again(job)
             assert (rig.job(job).error_code, rig.value(1)) == ("changed_elsewhere", 77.0)
             assert rig.asked() == [WRITE, READ]

@@ -33,7 +33,7 @@ NO_JOB = 0  # in place of a job's id: no batch has this number
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """One call made for a job. ``started_at`` by the worker's clock; ``retry_after``: the wait the answer names."""
+    """One call made for a job. ``started_at`` by the database's clock; ``retry_after``: the wait the answer names."""
 
     operation: str
     started_at: datetime
@@ -89,8 +89,12 @@ def record(session: Session, records: Sequence[Record], worker: Worker) -> list[
 
 
 def record_read(session: Session, tried: Tried, worker: Worker) -> None:
-    """A request outside of any job: the limiter's memory, and the wait that the answer may have asked for."""
-    session.execute(insert(attempts), _attempt_row(NO_JOB, 0, tried, worker))
+    """A request outside of any job: the limiter's memory, and the wait that the answer may have asked for.
+
+    It has just been answered: when it began follows from the database's clock, by which the limiter counts.
+    """
+    began = database_now(session) - timedelta(milliseconds=tried.latency_ms)
+    session.execute(insert(attempts), _attempt_row(NO_JOB, 0, replace(tried, started_at=began), worker))
     if tried.retry_after:
         pause(session, worker.remote, None, cooldown_for(tried.retry_after))
 
