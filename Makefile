@@ -46,7 +46,7 @@ docs: $(READY) ## write the references of the commands and of the roster's event
 	$(BIN)/python -m worker.cli.reference docs/reference/cli.md
 	$(BIN)/python -m worker.cli.event_schema docs/reference/roster-events.schema.json
 
-chaos: $(READY) ## the whole crash test: kills, a flushed broker, faults, on SQLite and PostgreSQL (minutes)
+chaos: $(READY) ## the whole storm, on SQLite and PostgreSQL: prints its seed, and a ledger of the promises (minutes)
 	COACHSYNC_TEST_ROWS=10000 $(PYTEST) tests/acceptance -m slow -s
 
 bench: $(READY) ## measure accepting, the limit's use, a backlog's memory and urgency, forecasts, webhooks (10 minutes)

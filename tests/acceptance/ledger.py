@@ -2,98 +2,37 @@
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
-from sqlalchemy import Select, func, select
-from standardwebhooks import Webhook, WebhookVerificationError
+from sqlalchemy import func, select
 
 from schemas.ids import format_job_id
 from schemas.jobs import JobState
 from schemas.webhooks import EventType
-from tests.acceptance.installation import Installation
-from tests.acceptance.receivers import FAILING, GONE, HANGING, HEALTHY, SLOW, Got, Receivers
-from tests.acceptance.storm import GUARDED, Story
+from tests.acceptance.books import Books, Line, broken
+from tests.acceptance.ledger_told import told as _told
+from tests.acceptance.storm import FAULTS
+from tests.acceptance.story import GUARDED, Story
 from tests.acceptance.year import PROFILE
 from worker.clock import utc_now
 from worker.loops.dispatcher import LONGEST_QUEUE
-from worker.store.outbox import DEAD, DELIVERED, DISABLED, PENDING
 from worker.store.tables import (
     agents,
     attempts,
     batches,
-    deliveries,
-    endpoints,
     jobs,
     messages,
     quota_answers,
     roster_events,
 )
 
-MEMORY = (
-    300 * 2**20
-)  # bytes of one process: above all that was ever seen, far below what a backlog in memory would take
+MEMORY = 300 * 2**20  # bytes of a process: more than was ever seen, far less than a backlog in memory would take
 WITHIN = 5  # seconds of bulk requests that may go before an urgent one: as many as the limit lets
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """``broken`` names what is not as promised."""
-
-    promise: str
-    figures: str
-    broken: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        mark = "BROKEN" if self.broken else "kept"
-        return f"{self.promise:<22} {mark:<7} {self.figures}" + "".join(f"\n    {one}" for one in self.broken)
-
-
-@dataclass(frozen=True)
-class Ledger:
-    story: Story
-    site: Installation
-    receivers: Receivers
-
-    def lines(self) -> list[Line]:
-        return [check(self) for check in CHECKS]
-
-    def rows(self, query: Select[Any]) -> list[Any]:
-        with self.site.runtime.database.read() as session:
-            return list(session.execute(query).all())
-
-    def number(self, query: Select[Any]) -> int:
-        return int(self.rows(query)[0][0])
-
-    def count(self, table: Any, *where: Any) -> int:
-        return self.number(select(func.count()).select_from(table).where(*where))
-
-    @cached_property
-    def states(self) -> Counter[str]:
-        query = select(jobs.c.state, func.count().label("count")).group_by(jobs.c.state)
-        return Counter({row.state: row.count for row in self.rows(query)})
-
-    @cached_property
-    def held(self) -> dict[tuple[str, str, str], list[float]]:
-        """What the remote has for the coaching plans of the roster: template, criterion and plan → values."""
-        found = defaultdict[tuple[str, str, str], list[float]](list)
-        for target in self.site.remote.targets(PROFILE):
-            template = target["scorecardTemplateName"].rpartition("/")[2]
-            key = template, target.get("criterionOrChapterId", ""), target.get("coachingPlanName", "")
-            found[key].append(target.get("target", 0.0))
-        return dict(found)
-
-    @cached_property
-    def first_got(self) -> list[Got]:
-        """What the receiver that works has got, without what came twice."""
-        return list({one.id: one for one in reversed(self.receivers.got)}.values())[::-1]
-
-
-def _durable(it: Ledger) -> Line:
+def _durable(it: Books) -> Line:
     """Each receipt's batch is there with its rows, and each of its jobs has come to an end."""
     story = it.story
     there = {row.id: row for row in it.rows(select(batches))}
@@ -105,8 +44,8 @@ def _durable(it: Ledger) -> Line:
     return Line(
         "accepted is durable",
         f"{len(story.receipts)} receipts, {sum(it.states.values()):,} jobs, {told} events;"
-        f" {len(story.refused)} refused and offered again",
-        _broken(
+        f" {len(story.refused)} refused and offered again; through {_mischief(story)}",
+        broken(
             (lost, f"receipts that the store does not know so: {lost[:3]}"),
             (still_open or waiting, f"{still_open} jobs and {waiting} events have not come to an end"),
             (told != story.year.happenings, f"{story.year.happenings} events were told"),
@@ -115,11 +54,15 @@ def _durable(it: Ledger) -> Line:
     )
 
 
+def _mischief(story: Story) -> str:
+    return ", ".join(f"{count} {name}" for name, count in sorted(story.struck.items()))
+
+
 def _rows(receipt: dict[str, Any]) -> tuple[int, int]:
     return receipt["rows"], receipt["accepted"]
 
 
-def _newest(it: Ledger) -> Line:
+def _newest(it: Books) -> Line:
     written, values = {one.name: one.value for one in it.story.effects}, defaultdict[str, list[float]](list)
     for effect in it.story.effects:
         values[effect.name].append(effect.value)
@@ -133,7 +76,7 @@ def _newest(it: Ledger) -> Line:
     return Line(
         "newest wish wins",
         f"{len(wanted):,} targets named, {len(policy)} of the policy, {len(quotas)} quotas: all as wished last",
-        _broken(
+        broken(
             (wrong, f"targets that are not (has, wanted): {dict(list(wrong.items())[:3])}"),
             (older, f"an older wish came after a newer one: {older[:3]}"),
             (differs, f"of the policy (has, wanted): {dict(list(differs.items())[:3])}"),
@@ -147,7 +90,7 @@ def _in_order(values: list[float], order: list[float]) -> bool:
     return places == sorted(places)
 
 
-def _quotas(it: Ledger) -> dict[str, tuple[int | None, int]]:
+def _quotas(it: Books) -> dict[str, tuple[int | None, int]]:
     newest = select(func.max(quota_answers.c.id)).group_by(quota_answers.c.resource)
     counted = {
         (row.scorecard_template_name.rpartition("/")[2], row.usecase_name): row.total_active_agents_count
@@ -164,7 +107,7 @@ def _quotas(it: Ledger) -> dict[str, tuple[int | None, int]]:
     }
 
 
-def _one_effect(it: Ledger) -> Line:
+def _one_effect(it: Books) -> Line:
     by_key = Counter(one.key for one in it.story.effects)
     twice = {key: count for key, count in by_key.items() if count > 1 or not key}
     made_twice = {key: values for key, values in it.held.items() if key[2] in _plans(it) and len(values) > 1}
@@ -175,7 +118,7 @@ def _one_effect(it: Ledger) -> Line:
     return Line(
         "one effect",
         f"{len(by_key):,} effects, each job's once; {len(final):,} outcomes, each told once; jobs: {dict(it.states)}",
-        _broken(
+        broken(
             (twice, f"effects under one key: {twice}"),
             (made_twice, f"targets that were made twice: {made_twice}"),
             (it.states[JobState.FAILED], f"jobs that gave up: {_failures(it)}"),
@@ -185,52 +128,60 @@ def _one_effect(it: Ledger) -> Line:
     )
 
 
-def _plans(it: Ledger) -> set[str]:
+def _plans(it: Books) -> set[str]:
     return {person.plan for person in it.story.year.staff.values()}
 
 
-def _failures(it: Ledger) -> list[str]:
+def _failures(it: Books) -> list[str]:
     columns = jobs.c.id, jobs.c.resource, jobs.c.error_code, jobs.c.error
     failed = it.rows(select(*columns).where(jobs.c.state == JobState.FAILED))
     return [f"{format_job_id(id_)} {' '.join(map(str, more))}" for id_, *more in failed[:3]]
 
 
-def _limit(it: Ledger) -> Line:
+def _limit(it: Books) -> Line:
     story = it.story
     beyond = [one for one in story.arrivals if one.status == 429 and not one.fault]
     return Line(
         "the limit",
         f"{len(story.arrivals):,} requests in {story.seconds:.0f} s, at most {story.most_in_a_second} in a second"
         f" of {story.plan.rate}",
-        _broken(
+        broken(
             (story.most_in_a_second > story.plan.rate, "more than the limit in a second"),
             (beyond, f"the remote turned {len(beyond)} away"),
         ),
     )
 
 
-def _cooldown(it: Ledger) -> Line:
+def _cooldown(it: Books) -> Line:
     inside = [one for one in it.story.arrivals if one.in_cooldown]
     faults = Counter(one.fault for one in it.story.arrivals if one.fault)
     asked = sum(one.status in (429, 503) for one in it.story.arrivals)
+    missing = {str(fault["kind"]) for fault in FAULTS} - faults.keys()
     return Line(
         "one cooldown",
         f"{asked} answers to wait or lies about it among {sum(faults.values())} faults: {dict(faults)}",
-        _broken((inside, f"{len(inside)} requests within a wait")),
+        broken(
+            (inside, f"{len(inside)} requests within a wait"), (missing, f"these faults have never struck: {missing}")
+        ),
     )
 
 
-def _batches(it: Ledger) -> Line:
+def _batches(it: Books) -> Line:
     found = it.rows(select(batches))
     wrong = [row.id for row in found if not _adds_up(row)]
     done = it.rows(select(messages.c.batch_id).where(messages.c.type == EventType.BATCH_COMPLETED))
     told = Counter(row.batch_id for row in done)
     not_once = {row.id: told[row.id] for row in found if told[row.id] != 1}
     rows, accepted, rejected = (sum(getattr(row, name) for row in found) for name in ("rows", "accepted", "rejected"))
+    invalid = sum(file.invalid for file in it.story.files)
     return Line(
         "batches add up",
         f"{len(found)} batches, {rows:,} rows: {accepted:,} accepted, {rejected} rejected",
-        _broken((wrong, f"batches that do not: {wrong}"), (not_once, f"completion told so often: {not_once}")),
+        broken(
+            (wrong, f"batches that do not: {wrong}"),
+            (rejected != invalid, f"{invalid} rows were wrong"),
+            (not_once, f"completion told so often: {not_once}"),
+        ),
     )
 
 
@@ -239,71 +190,7 @@ def _adds_up(row: Any) -> bool:
     return bool(row.completed_at) and row.rows == row.accepted + row.rejected and row.accepted == ended
 
 
-def _told(it: Ledger) -> Line:
-    story, got = it.story, it.receivers.got
-    addressed = {row.id for row in it.rows(_messages_for(story.endpoint[HEALTHY]))}
-    arrived = {one.id for one in got}
-    counts = Counter[tuple[str, str]]()
-    silent = []
-    for endpoint, state, error, number in it.rows(
-        select(deliveries.c.endpoint_id, deliveries.c.state, deliveries.c.error, func.count()).group_by(
-            deliveries.c.endpoint_id, deliveries.c.state, deliveries.c.error
-        )
-    ):
-        counts[endpoint, state] += number
-        silent += [endpoint] * (state == DEAD and not error)
-    late = {kind: counts[story.endpoint[kind], PENDING] for kind in (HEALTHY, SLOW, FAILING)}
-    aside = {kind: counts[story.endpoint[kind], DEAD] for kind in (HEALTHY, SLOW, FAILING)}
-    gone = it.rows(select(endpoints.c.state).where(endpoints.c.id == story.endpoint[GONE]))[0].state
-    disabled = it.count(messages, messages.c.type == EventType.ENDPOINT_DISABLED)
-    asked = it.receivers.requests
-    forged = [one.id for one in got if not _verified(one, story.secrets)]
-    return Line(
-        "told",
-        f"{len(addressed):,} messages, {len(got) - len(arrived)} of them twice at the one that works;"
-        f" {counts[story.endpoint[SLOW], DELIVERED]} at the slow, {counts[story.endpoint[FAILING], DELIVERED]} at the"
-        f" failing; {asked[HANGING]} requests to the one that hangs, {asked[GONE]} to the one that is gone",
-        _broken(
-            (arrived != addressed, f"missing {len(addressed - arrived)}, unknown {len(arrived - addressed)}"),
-            (sum(late.values()) or sum(aside.values()), f"not told: {late}, set aside: {aside}"),
-            (silent, "set aside without a word"),
-            (disorder := list(_disorder(it)), f"told in another order than it happened: {disorder[:3]}"),
-            (forged, f"the official library does not verify {forged[:3]}"),
-            ((gone, disabled) != (DISABLED, 1), f"the one that is gone is {gone}, told {disabled} times"),
-            (counts[story.endpoint[HANGING], DELIVERED], "the one that hangs has said that it has got something"),
-            (counts[story.endpoint[HANGING], PENDING] == 0, "nothing waits for the one that hangs"),
-        ),
-    )
-
-
-def _messages_for(endpoint: str) -> Select[Any]:
-    to = messages.join(deliveries, deliveries.c.message_seq == messages.c.seq)
-    return select(messages.c.id).select_from(to).where(deliveries.c.endpoint_id == endpoint)
-
-
-def _disorder(it: Ledger) -> Iterator[str]:
-    """Of each resource the receiver got what happened to it in the order in which it did."""
-    order = {
-        row.id: (row.resource, row.seq) for row in it.rows(select(messages.c.id, messages.c.resource, messages.c.seq))
-    }
-    last = dict[str, int]()
-    for one in it.first_got:
-        resource, seq = order.get(one.id, (None, 0))
-        if resource and last.setdefault(resource, seq) > seq:
-            yield resource
-        if resource:
-            last[resource] = seq
-
-
-def _verified(one: Got, secrets: Iterable[str]) -> bool:
-    for secret in secrets:
-        with suppress(WebhookVerificationError):
-            Webhook(secret).verify(one.body, dict(one.headers))
-            return True
-    return False
-
-
-def _explained(it: Ledger) -> Line:
+def _explained(it: Books) -> Line:
     """One of each kind is asked about, and the story goes all the way."""
     job = it.rows(select(jobs.c.id, jobs.c.batch_id, jobs.c.resource).where(jobs.c.attempts > 1).limit(1))[0]
     event = it.rows(select(roster_events.c.seq).where(roster_events.c.source == "/hr").limit(1))[0]
@@ -326,7 +213,7 @@ def _explained(it: Ledger) -> Line:
     return Line(
         "explainable",
         f"{', '.join(asked)}: each told; {it.count(attempts):,} attempts for {len(it.story.arrivals):,} requests",
-        _broken(
+        broken(
             (silent, f"no story of: {', '.join(silent)}"),
             (chain, f"the job's story does not name {chain}"),
             (unknown, "no attempt is recorded"),
@@ -334,7 +221,7 @@ def _explained(it: Ledger) -> Line:
     )
 
 
-def _guarded(it: Ledger) -> Line:
+def _guarded(it: Books) -> Line:
     story = it.story
     stopped = [told.name for told in story.year.told if told.truncated or told.bulk]
     stopped += [name for name in story.answers if name.startswith("too-much")]
@@ -343,11 +230,11 @@ def _guarded(it: Ledger) -> Line:
     return Line(
         "guarded",
         f"{len(stopped)} inputs were stopped: {', '.join(stopped)}",
-        _broken((let_in, f"let in: {let_in}"), (changed, f"stopped, and something was written: {changed}")),
+        broken((let_in, f"let in: {let_in}"), (changed, f"stopped, and something was written: {changed}")),
     )
 
 
-def _urgent_first(it: Ledger) -> Line:
+def _urgent_first(it: Books) -> Line:
     """In requests, not in seconds, since a busy machine is slow and not wrong; as the promise has it, of most."""
     overtaken = sorted(_went_before(it))
     allowed = WITHIN * it.story.plan.rate
@@ -356,17 +243,17 @@ def _urgent_first(it: Ledger) -> Line:
     return Line(
         "urgent first",
         f"{len(overtaken)} urgent wishes behind up to {waited} that were due: {overtaken} requests went before them",
-        _broken((middle > allowed, f"more than {allowed} before most of them")),
+        broken((middle > allowed, f"more than {allowed} before most of them")),
     )
 
 
-def _went_before(it: Ledger) -> Iterator[int]:
+def _went_before(it: Books) -> Iterator[int]:
     for urgent in it.story.urgent:
         sent = min(one.at for one in it.story.arrivals if one.name == urgent.name)
         yield sum(urgent.at < one.at < sent for one in it.story.arrivals)
 
 
-def _bounded(it: Ledger) -> Line:
+def _bounded(it: Books) -> Line:
     story = it.story
     crashes, poison = it.number(select(func.max(jobs.c.crashes))), it.count(jobs, jobs.c.error_code == "poison")
     deaths = sum(story.struck.values())
@@ -374,7 +261,7 @@ def _bounded(it: Ledger) -> Line:
         "bounded",
         f"{story.memory / 2**20:.0f} MB the largest worker process, at most {story.most_queued} messages with the"
         f" broker, {crashes} workers lost by one job",
-        _broken(
+        broken(
             (story.memory > MEMORY, "memory"),
             (story.most_queued > LONGEST_QUEUE, "messages pile up"),
             (poison or crashes > deaths, f"{poison} jobs are poison"),
@@ -382,11 +269,7 @@ def _bounded(it: Ledger) -> Line:
     )
 
 
-def _broken(*claims: tuple[Any, str]) -> tuple[str, ...]:
-    return tuple(words for wrong, words in claims if wrong)
-
-
-CHECKS: tuple[Callable[[Ledger], Line], ...] = (
+CHECKS: tuple[Callable[[Books], Line], ...] = (
     _durable,
     _newest,
     _one_effect,

@@ -9,8 +9,7 @@ be true of it is in ledger.py.
 import json
 import random  # noqa: TID251 - of a seed, which is an argument
 import time
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -18,37 +17,21 @@ from functools import partial
 from typing import Any
 
 from redis import RedisError
-from sqlalchemy import func, select
-from sqlalchemy.exc import DBAPIError
 
-from schemas.jobs import JobState, QuotaRecalculation, Wish
 from schemas.lanes import Lane
 from tests.acceptance import mischief
 from tests.acceptance.installation import Installation, wait_until
 from tests.acceptance.mischief import Lift
 from tests.acceptance.night import KINDS
-from tests.acceptance.receivers import FAILING, GONE, HANGING, HEALTHY, SLOW, Receivers
-from tests.acceptance.remote import Arrival, Effect
-from tests.acceptance.wishes import (
-    WishFile,
-    correction_file,
-    nightly_file,
-    target_of,
-    wish,
-    wishes_by_target,
-    wrong_file,
-)
-from tests.acceptance.year import PROFILE, Person, Simulation, Told, Year
+from tests.acceptance.receivers import Receivers
+from tests.acceptance.story import CONCURRENCY, Plan, Story
+from tests.acceptance.wishes import correction_file, nightly_file
+from tests.acceptance.workload import Workload
+from tests.acceptance.year import Simulation
 from tests.services.postgres import PostgresServer
 from worker.app import queue_key
 from worker.clock import utc_now
-from worker.intake.accept import Offered, Receipt, accept
-from worker.store import batches
-from worker.store.batches import NewBatch
-from worker.store.outbox import PENDING
-from worker.store.tables import agents, deliveries, jobs, roster_events, targets, wants
 
-GUARDED = 3
 PAST_ITS_LEASE = 23.0  # seconds: a chunk's is 19, an endpoint's 20
 LIES: tuple[Mapping[str, Any], ...] = tuple(
     {"kind": "status", "status": status, "headers": headers}
@@ -62,73 +45,7 @@ LIES: tuple[Mapping[str, Any], ...] = tuple(
 )
 FAULTS = (*KINDS, *LIES)
 ABSURD = {"kind": "status", "status": 429, "headers": {"Retry-After": "99999999999999"}}  # three million years
-CONCURRENCY = {HEALTHY: "20", SLOW: "50", FAILING: "20", HANGING: "10", GONE: "5"}
 LATE_FILE = correction_file(range(1, 17))
-KNOWN = 30  # targets, before somebody changes them all
-_QUOTAS = tuple(f"{PROFILE}/scorecardTemplates/{name}" for name in ("compliance@3", "empathy@2", "resolution@1"))
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """``rounds`` of all mischief; each round has ``wishes`` for as many targets beside the files."""
-
-    seed: int
-    rows: int
-    agents: int
-    fortnights: int
-    wishes: int
-    rate: int
-    rounds: int = 1
-    absurd: bool = False
-    faulty: float = 0.03
-
-    @property
-    def targets(self) -> int:
-        return self.rows + 2 * self.wishes + 100
-
-    @property
-    def patience(self) -> float:
-        """Seconds, on a machine that has other things to do."""
-        return 180 + 8 * self.rounds * (self.rows + self.wishes) / self.rate
-
-
-@dataclass(frozen=True, slots=True)
-class Urgent:
-    """An interactive wish: when it was accepted, on the machine's monotonic clock, and what was due before it."""
-
-    name: str
-    at: float
-    waiting: int
-
-
-@dataclass
-class Story:
-    """What there is to judge. ``answers`` are the guarded commands' exit codes by what they were given; ``untouched``
-    says of those that were stopped whether nothing was written."""
-
-    plan: Plan
-    year: Year
-    receipts: list[dict[str, Any]] = field(default_factory=list)
-    files: list[WishFile] = field(default_factory=list)
-    wished: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
-    urgent: list[Urgent] = field(default_factory=list)
-    answers: dict[str, int] = field(default_factory=dict)
-    untouched: dict[str, bool] = field(default_factory=dict)
-    refused: list[str] = field(default_factory=list)
-    struck: Counter[str] = field(default_factory=Counter)
-    endpoint: dict[str, str] = field(default_factory=dict)
-    secrets: list[str] = field(default_factory=list)
-    arrivals: list[Arrival] = field(default_factory=list)
-    effects: list[Effect] = field(default_factory=list)
-    most_in_a_second: int = 0
-    most_queued: int = 0
-    memory: int = 0
-    seconds: float = 0.0
-
-    @property
-    def order(self) -> dict[str, list[float]]:
-        """The values that were asked for each target that somebody has named, oldest wish first."""
-        return wishes_by_target(self.files) | self.wished
 
 
 @dataclass
@@ -145,6 +62,7 @@ class Storm:
         begin = (utc_now() - timedelta(days=14 * self.plan.fortnights + 60)).replace(hour=0, minute=0, second=0)
         year = Simulation(self.plan.agents, self.plan.fortnights, self.plan.seed, begin.replace(microsecond=0)).run()
         self.story = Story(self.plan, year)
+        self.work = Workload(self.site, self.story, self.receivers, self._await)
 
     def ride_out(self) -> Story:
         site, story = self.site, self.story
@@ -157,9 +75,9 @@ class Storm:
             self._lift()
             story.most_queued = max(story.most_queued, self._queued())
             time.sleep(self.dice.uniform(0.0, 0.6))  # noqa: TID251 - the storm's own pace
-        wait_until(lambda: not self._lift(), "what was stopped goes on", seconds=2 * PAST_ITS_LEASE)
+        self._await(lambda: not self.lifts, "what was stopped goes on")
         site.revive()
-        wait_until(lambda: not self._left(), "all has come to rest", seconds=self.plan.patience)
+        wait_until(lambda: not self.work.left(), "all has come to rest", seconds=self.plan.patience)
         story.seconds = time.monotonic() - started
         story.arrivals, story.effects = site.remote.arrivals(), site.remote.effects()
         story.most_in_a_second = site.remote.most_in(1)
@@ -171,7 +89,7 @@ class Storm:
         """One of each two will have a wrong clock, or be stopped; the others go on."""
         site = self.site
         for kind in CONCURRENCY:
-            self._make_endpoint(kind)
+            self.work.make_endpoint(kind)
         skew = self.dice.choice((-7200.0, 7200.0))
         for process in [
             site.start_worker("worker-1"),
@@ -205,18 +123,18 @@ class Storm:
             part = plan.rows // plan.rounds
             base = number * part
             files += [
-                partial(self._apply, f"night-{number}", nightly_file(part, base)),
-                partial(self._wish, base=plan.rows, value=60.25 + number),
-                self._recalculate,
-                partial(self._urgent, number * 10),
-                partial(self._wish, base=plan.rows + plan.wishes // 2, value=60.5 + number),
-                partial(self._urgent, number * 10 + 1),
-                self._rotate,
-                partial(self._too_much, number),
-                partial(self._apply, f"correction-{number}", correction_file(range(base, base + part // 2, 17))),
-                partial(self._urgent, number * 10 + 2),
+                partial(self.work.apply, f"night-{number}", nightly_file(part, base)),
+                partial(self.work.wish_twice, base=plan.rows, value=60.25 + number),
+                self.work.recalculate,
+                partial(self.work.urgent, number * 10),
+                partial(self.work.wish_twice, base=plan.rows + plan.wishes // 2, value=60.5 + number),
+                partial(self.work.urgent, number * 10 + 1),
+                self.work.rotate,
+                partial(self.work.too_much, number),
+                partial(self.work.apply, f"correction-{number}", correction_file(range(base, base + part // 2, 17))),
+                partial(self.work.urgent, number * 10 + 2),
             ]
-        told = [partial(self._tell, one) for one in self.story.year.told]
+        told = [partial(self.work.tell, one) for one in self.story.year.told]
         return [*files[:1], told[0], *self._merged(files[1:], told[1:])]
 
     def _merged(self, one: list[Any], other: list[Any]) -> list[Any]:
@@ -276,13 +194,13 @@ class Storm:
 
         def make_room() -> None:
             lift()
-            self._apply("no-room", LATE_FILE)
+            self.work.apply("no-room", LATE_FILE)
 
         self._lasts(1.0, make_room)
 
     def _refused_for_want_of_room(self) -> None:
         """A command says so in one line; what it was given is offered again under the same key."""
-        path = self._written("no-room", LATE_FILE)
+        path = self.work.written("no-room", LATE_FILE)
         code, printed = self.site.without_room("targets", "apply", path, "--key", "no-room", "--approve", "--json")
         if code:
             self.story.refused.append(printed)
@@ -290,9 +208,8 @@ class Storm:
     def _hold_for_ever(self) -> None:
         """Until a person ends it."""
         self.site.remote.script([{"times": 1, "fault": ABSURD}, *self._faults()])
-        self.site.accept([wish(self.plan.targets - 1, 99.0)])
-        self.story.wished[target_of(self.plan.targets - 1).name].append(99.0)
-        wait_until(self._is_held, "the fleet keeps the wait", seconds=60)
+        self.work.urgent(99 - self.story.struck["waits of millennia"])
+        self._await(self._is_held, "the fleet keeps the wait")
         code, printed = self.site.coachsync("remotes", "release", "default", "--json")
         assert code == 0, printed
 
@@ -303,116 +220,28 @@ class Storm:
     def _lasts(self, seconds: float, lift: Lift) -> None:
         self.lifts.append((time.monotonic() + seconds, lift))
 
-    def _lift(self) -> bool:
-        """What is over goes on; whether anything is left."""
+    def _lift(self) -> None:
+        """What is over goes on."""
         now = time.monotonic()
-        over = sorted((one for one in self.lifts if one[0] <= now), key=lambda one: one[0], reverse=True)
+        over = [one for one in self.lifts if one[0] <= now]
         self.lifts = [one for one in self.lifts if one[0] > now]
         for _, lift in over:
             lift()
-        return bool(self.lifts)
 
-    # The work
+    def _await(self, true: Callable[[], bool], what: str) -> None:
+        def is_true() -> bool:
+            self._lift()
+            return true()
 
-    def _apply(self, name: str, file: WishFile) -> None:
-        self.story.files.append(file)
-        path = self._written(name, file)
-        code, printed = self._patiently("targets", "apply", path, "--json", "--key", name, "--approve")
-        assert code in (0, 1 if file.invalid else 0), printed
-        self.story.receipts.append(json.JSONDecoder().raw_decode(printed)[0])
-
-    def _written(self, name: str, file: WishFile) -> str:
-        path = self.site.folder / f"{name}.csv"
-        path.write_text(file.text)
-        return str(path)
-
-    def _wish(self, base: int, value: float) -> None:
-        """From Python, twice for each target: the second is the newest."""
-        for more in (0.0, 20.0):
-            numbers = range(base, base + self.plan.wishes)
-            self._accept((wish(number, value + more) for number in numbers), f"wishes-{base}-{value + more}")
-            for number in numbers:
-                self.story.wished[target_of(number).name].append(value + more)
-
-    def _urgent(self, number: int) -> None:
-        target = self.plan.rows + 2 * self.plan.wishes + number
-        waiting, asked = self.site.due(), time.monotonic()
-        self._accept([wish(target, 33.25)], f"urgent-{number}", Lane.INTERACTIVE)
-        name = target_of(target).name
-        self.story.wished[name].append(33.25)
-        self.story.urgent.append(Urgent(name, asked, waiting))
-
-    def _recalculate(self) -> None:
-        questions = [QuotaRecalculation(scorecard_template_name=name) for name in _QUOTAS]
-        self._accept(questions, "quotas")
-
-    def _accept(self, wishes: Iterable[Wish], key: str, lane: Lane = Lane.BULK) -> None:
-        """As a producer in Python does, which offers the same again where it was not told that it is accepted."""
-        rows = [Offered(row, row, one) for row, one in enumerate(wishes, start=1)]
-        new = NewBatch("storm", lane, key=f"{key}-{len(self.story.receipts)}")
-        runtime = self.site.runtime
-        receipt = _offered(lambda: accept(runtime.database, rows, new, runtime.settings.remote_for))
-        counts = {"rows": receipt.rows, "accepted": receipt.accepted, "rejected": receipt.rejected}
-        self.story.receipts.append({"batch": receipt.batch_id, **counts})
-
-    def _too_much(self, number: int) -> None:
-        """A whole file of wrong values, without a word of approval."""
-        wait_until(lambda: self._known() >= KNOWN, "some targets are known", seconds=self.plan.patience)
-        name = f"too-much-{number}"
-        path = self._written(name, wrong_file(range(self.plan.rows)))
-        code, _ = self._patiently("targets", "apply", path, "--json", "--key", name)
-        self.story.answers[name] = code
-        with self.site.runtime.database.read() as session:
-            self.story.untouched[name] = batches.find(session, name) is None
-
-    def _rotate(self) -> None:
-        code, printed = self._patiently("webhooks", "endpoints", "rotate", self.story.endpoint[HEALTHY], "--json")
-        assert code == 0, printed
-        self.story.secrets.append(json.loads(printed)["secret"])
-
-    def _tell(self, told: Told) -> None:
-        site = self.site
-        if told.roster:
-            site.remote.roster(PROFILE, [_seen_by_remote(person) for person in told.roster])
-        path = site.folder / told.name
-        path.write_text(told.text)
-        command = ["roster", "import" if told.as_of else "events", str(path), "--json"]
-        if told.as_of:
-            command += ["--as-of", told.as_of.isoformat()]
-        before = self._projection()
-        code, printed = self._patiently(*command)
-        self.story.answers[told.name] = code
-        if code == GUARDED:
-            self.story.untouched[told.name] = before == self._projection()
-        if told.bulk:
-            code, printed = self._patiently(*command, "--approve")
-        assert code == 0 or told.truncated, printed
-
-    def _patiently(self, *command: str) -> tuple[int, str]:
-        """As a person who reads `the database refused`, and runs the same command again."""
-        for _ in range(5):
-            code, printed = self.site.coachsync(*command)
-            if "the database" not in printed:
-                break
-            self.story.refused.append(printed)
-        return code, printed
-
-    def _make_endpoint(self, kind: str) -> None:
-        more = ["--ordered"] if kind == HEALTHY else []
-        url = f"{self.receivers.url}/{kind}"
-        options = ["--concurrency", CONCURRENCY[kind], *more, "--json"]
-        code, printed = self.site.coachsync("webhooks", "endpoints", "create", url, *options)
-        assert code == 0, printed
-        made = json.loads(printed)
-        self.story.endpoint[kind] = made["endpoint"]
-        if kind == HEALTHY:
-            self.story.secrets.append(made["secret"])
-
-    # What there is
+        wait_until(is_true, what, seconds=self.plan.patience)
 
     def _faults(self) -> list[dict[str, Any]]:
-        match = {"path": "/v1/*", "probability": self.plan.faulty / len(FAULTS)}
-        return [{"match": match, "fault": fault} for fault in FAULTS]
+        """Each of them early on, once; then all of them by chance."""
+        early = self.dice.sample(range(5, 200), len(FAULTS))
+        certain = [{"path": "/v1/*", "nth": number} for number in early]
+        chance = {"path": "/v1/*", "probability": self.plan.faulty / len(FAULTS)}
+        matches = [*certain, *(chance for _ in FAULTS)]
+        return [{"match": match, "fault": fault} for match, fault in zip(matches, FAULTS * 2, strict=True)]
 
     def _queued(self) -> int:
         """Messages that lie with the broker; none where it does not answer."""
@@ -420,39 +249,3 @@ class Storm:
         with suppress(RedisError):
             return sum(int(runtime.redis.llen(queue_key(runtime.app, lane))) for lane in Lane)
         return 0
-
-    def _known(self) -> int:
-        with self.site.runtime.database.read() as session:
-            return int(session.execute(select(func.count()).select_from(targets)).scalar_one())
-
-    def _projection(self) -> list[Any]:
-        with self.site.runtime.database.read() as session:
-            rows = session.execute(select(agents.c.agent, agents.c.facts, agents.c.active).order_by(agents.c.agent))
-            return [tuple(row) for row in rows]
-
-    def _left(self) -> int:
-        """What is still to be planned, asked, sent, or told to those who take it."""
-        working = [self.story.endpoint[kind] for kind in (HEALTHY, SLOW, FAILING)]
-        still_open = jobs.c.state.in_((JobState.PENDING, JobState.RUNNING))
-        waiting = deliveries.c.endpoint_id.in_(working), deliveries.c.state == PENDING
-        counted = (
-            select(func.count()).select_from(roster_events).where(roster_events.c.state == "waiting"),
-            select(func.count()).select_from(wants).where(~wants.c.asked),
-            select(func.count()).select_from(jobs).where(still_open),
-            select(func.count()).select_from(deliveries).where(*waiting),
-        )
-        with self.site.runtime.database.read() as session:
-            return sum(int(session.execute(query).scalar_one()) for query in counted)
-
-
-def _offered(accept_all: Callable[[], Receipt]) -> Receipt:
-    """Again where the database stayed away for longer than the door waits."""
-    for _ in range(4):
-        with suppress(DBAPIError):
-            return accept_all()
-    return accept_all()
-
-
-def _seen_by_remote(person: Person) -> dict[str, Any]:
-    usecases = [f"{PROFILE}/usecases/{one}" for one in person.usecases]
-    return {"user": person.name, "group": person.group, "usecases": usecases}
