@@ -67,10 +67,11 @@ async def deliver(store: Database, name: str, reached_through: Database) -> None
     means = Means(reached_through, poster, Sender(name, lambda: 0.0), utc_now)
     process = asyncio.create_task(Deliverer(means, SEALER).run(stop))
     try:
-        while not process.done() and _pending(store):
-            await asyncio.wait((process,), timeout=0.02)
-        stop.set()
-        await process
+        async with asyncio.timeout(30):
+            while not process.done() and _pending(store):
+                await asyncio.wait((process,), timeout=0.02)
+            stop.set()
+            await process
     finally:
         await poster.aclose()
 
