@@ -192,7 +192,8 @@ def _adds_up(row: Any) -> bool:
 
 def _explained(it: Books) -> Line:
     """One of each kind is asked about, and the story goes all the way."""
-    job = it.rows(select(jobs.c.id, jobs.c.batch_id, jobs.c.resource).where(jobs.c.attempts > 1).limit(1))[0]
+    retried = jobs.c.attempts > 1, jobs.c.state == JobState.SUCCEEDED
+    job = it.rows(select(jobs.c.id, jobs.c.batch_id, jobs.c.resource).where(*retried).limit(1))[0]
     event = it.rows(select(roster_events.c.seq).where(roster_events.c.source == "/hr").limit(1))[0]
     agent = it.rows(select(agents.c.agent).where(agents.c.active).limit(1))[0]
     told = it.rows(select(messages.c.id).where(messages.c.job_id == job.id).limit(1))[0]
