@@ -26,8 +26,8 @@ $(READY): requirements-dev.lock pyproject.toml
 demo: $(READY) ## the main job on a realistic sample, with faults, in under a minute; leaves nothing running
 	@$(BIN)/coachsync demo
 
-test: $(READY) ## all tests; starts the servers it needs
-	$(PYTEST)
+test: $(READY) ## all tests, on as many cores as there are up to four; starts the servers it needs
+	$(PYTEST) --numprocesses auto --maxprocesses 4 --dist loadfile
 
 quick: $(READY) ## the tests that take no real worker
 	$(PYTEST) tests/unit tests/property

@@ -255,7 +255,7 @@ def test_an_event_is_told_with_each_rule_and_what_it_asks_for_and_nothing_is_wri
         "  not there → groups tier-1; usecases voice; coaching plan plan-ann",
         f"  quota: the rule 'voice quota' asks for {COMPLIANCE}@3/quota;usecase=voice",
         f"  target: the rule 'everybody' wants 75 for compliance in voice, plan plan-ann: {sets}",
-        "1 events: 1 quotas would be asked for, 1 targets set or made. Nothing was written.",
+        "1 event: 1 quota would be asked for, 1 target set or made. Nothing was written.",
     ]
     assert said.err == "this policy is not in force yet (coachsync policy show)\n"
     assert written(store) == [0] * 6
@@ -327,7 +327,7 @@ def test_events_are_folded_one_after_another_onto_the_roster(store: Database, co
     assert "  groups tier-1; usecases voice; coaching plan plan-ann → groups tier-2; usecases" in out
     assert "  groups tier-2; usecases voice; coaching plan plan-ann → groups tier-2; usecases voice" in out
     assert f"  target: nothing is wanted of {identity_of('ann')} any more; it stays as it is" in out
-    assert out.splitlines()[-1].startswith("3 events: 1 quotas would be asked for, ")
+    assert out.splitlines()[-1].startswith("3 events: 1 quota would be asked for, ")
 
 
 def test_the_same_value_by_another_rule_is_no_new_target(store: Database, coachsync: Command) -> None:
@@ -349,7 +349,7 @@ def test_a_snapshot_is_told_as_the_changes_that_it_stands_for(store: Database, c
     assert [line for line in out if not line.startswith(" ")] == [
         "new joined at 2026-01-01 09:00:00 (/hr, night/new)",
         "bob left at 2026-01-01 09:00:00 (/hr, night/bob)",
-        "2 events: 1 quotas would be asked for, 0 targets set or made. Nothing was written.",
+        "2 events: 1 quota would be asked for, 0 targets set or made. Nothing was written.",
     ]
 
 
@@ -376,7 +376,7 @@ def test_an_event_that_was_told_before_is_not_told_again(store: Database, coachs
     centre_of(coachsync, store).tell(event("joined", "ann", id_="4711"))
     said = coachsync(*TEST, file(joins("ann", id_="4711"), joins("bob")))
     assert said.out.splitlines()[-1] == (
-        "1 events: 1 quotas would be asked for, 0 targets set or made;"
+        "1 event: 1 quota would be asked for, 0 targets set or made;"
         " 1 were told before and change nothing. Nothing was written."
     )
     assert "ann" not in said.out
