@@ -15,16 +15,26 @@ from ipaddress import (
     ip_address,
     ip_network,
 )
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 LONGEST_URL = 2_000
-_NAT64 = (ip_network("64:ff9b::/96"), ip_network("64:ff9b:1::/48"))  # RFC 6052, RFC 8215
+_NAT64 = ip_network("64:ff9b::/96")  # RFC 6052; the local-use 64:ff9b:1::/48 hides its address in more than one way
 _IPV4_COMPATIBLE = ip_network("::/96")  # RFC 4291 §2.5.5.1
-_AZURE_HOST = ip_address("168.63.129.16")  # a public address that answers with the host's own services
+_UNICAST = ip_network("2000::/3")  # all that IANA has given out of IPv6 to be reached by the public
+_SPECIAL = tuple(  # not of the public, although `is_global` says so, in some releases of Python or in all
+    map(ip_network, ("192.0.0.0/24", "192.88.99.0/24", "2001::/23", "3fff::/20"))
+)
+_METADATA = tuple(  # of clouds; AWS, Google and most others have theirs on link-local addresses
+    map(ip_network, ("168.63.129.16", "100.100.100.200", "192.0.0.192", "fd00:ec2::254", "fd20:ce::254"))
+)
 _UNPRINTABLE = re.compile(r"[\s\x00-\x20\x7f\\]")
+_HOST_NAME = re.compile(r"(?=.{1,253}\Z)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*")
+_LAST_IS_A_NUMBER = re.compile(
+    r"(.*\.)?([0-9]+|0x[0-9a-f]*)"
+)  # such a name is read as an IPv4 address: 127.1, 0x7f000001
 _LOCAL_NAMES = ("localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback")
 
 
@@ -36,12 +46,12 @@ class AddressGuard:
 
     def objection(self, address: Address) -> str | None:
         """Why nothing is sent there; None where it may be."""
-        if any(address in network for network in self.allowed if network.version == address.version):
+        if _is_in(address, self.allowed):
             return None
         inner = embedded(address)
         if inner is not None:
             return self.objection(inner)
-        if address == _AZURE_HOST or not address.is_global or address.is_multicast or address.is_reserved:
+        if not _is_public(address):
             return f"{address} is {_kind(address)}; nothing is sent there unless [webhooks] allow names it"
         return None
 
@@ -52,7 +62,7 @@ def embedded(address: Address) -> IPv4Address | None:
         return None
     if address.ipv4_mapped or address.sixtofour:
         return address.ipv4_mapped or address.sixtofour
-    if any(address in network for network in _NAT64) or (address in _IPV4_COMPATIBLE and int(address) > 1):
+    if address in _NAT64 or (address in _IPV4_COMPATIBLE and int(address) > 1):
         return IPv4Address(int(address) & 0xFFFFFFFF)
     return None
 
@@ -72,54 +82,81 @@ def check_endpoint_url(url: str, guard: AddressGuard, *, allow_http: bool) -> st
         raise ValueError(
             "the URL has characters outside ASCII; give the host in its xn-- form, the path percent-encoded"
         )
-    parts = urlsplit(url)
-    host, port = _host_and_port(url)
+    parts = _split(url)
     if parts.scheme != "https" and not (parts.scheme == "http" and allow_http):
         raise ValueError("the URL must begin with https:// (plain http only where [webhooks] allow_http is true)")
     if "@" in parts.netloc:
         raise ValueError("the URL has credentials in it; messages are verified by their signature instead")
     if parts.fragment or url.endswith("#"):
         raise ValueError("the URL has a fragment, which no server ever sees; leave it out")
-    if not host or port == 0:
+    if not parts.hostname or parts.port == 0:
         raise ValueError("the URL has no host, or the port 0")
-    _check_host(host, guard)
+    _check_host(parts.hostname, guard)
     return url
 
 
-def _host_and_port(url: str) -> tuple[str, int | None]:
+def _split(url: str) -> SplitResult:
     try:
         parts = urlsplit(url)
-        return (parts.hostname or "").rstrip("."), parts.port
+        _ = parts.port
+        if "[" in parts.netloc:
+            IPv6Address(parts.hostname or "")
     except ValueError:
-        raise ValueError("the URL has no valid host or port") from None
+        raise ValueError("the URL has no valid host or port; give it like https://example.com/hooks") from None
+    return parts
 
 
 def _check_host(host: str, guard: AddressGuard) -> None:
-    address = _literal(host)
-    if address is not None:
+    name = host.removesuffix(".")
+    if (address := _literal(host)) is not None:
         if objection := guard.objection(address):
             raise ValueError(objection)
-    elif host in _LOCAL_NAMES or host.endswith(".localhost"):
+    elif name in _LOCAL_NAMES or name.endswith(".localhost"):
         if objection := guard.objection(IPv4Address("127.0.0.1")):
             raise ValueError(f"{host} is this machine: {objection}")
-    elif re.fullmatch(r"[0-9.]+|0x[0-9a-f.x]*", host):
+    elif _LAST_IS_A_NUMBER.fullmatch(name):
         raise ValueError(f"{host[:60]!r} is no way to write an address; give it like 203.0.113.7, or a name")
+    elif not _HOST_NAME.fullmatch(name) or not _decodes(name):
+        raise ValueError(f"{host[:60]!r} is no host name; give one like example.com")
 
 
 def _literal(host: str) -> Address | None:
     try:
-        return ip_address(host.partition("%")[0])
+        address = ip_address(host)
     except ValueError:
         return None
+    if isinstance(address, IPv6Address) and address.scope_id is not None:
+        raise ValueError(f"{host[:60]!r} has a zone, which is nothing outside of a machine; leave it out")
+    return address
+
+
+def _decodes(name: str) -> bool:
+    """What begins with xn-- has to stand for something."""
+    try:
+        name.encode().decode("idna")
+    except UnicodeError:
+        return False
+    return True
+
+
+def _is_public(address: Address) -> bool:
+    if isinstance(address, IPv6Address) and address not in _UNICAST:
+        return False
+    special = _is_in(address, _SPECIAL) or _is_in(address, _METADATA)
+    return address.is_global and not (special or address.is_multicast or address.is_reserved)
+
+
+def _is_in(address: Address, networks: Iterable[Network]) -> bool:
+    return any(address in network for network in networks)
 
 
 def _kind(address: Address) -> str:
     kinds = {
-        "a metadata address": address == _AZURE_HOST,
+        "a metadata address": _is_in(address, _METADATA),
         "a loopback address": address.is_loopback,
         "a link-local address": address.is_link_local,
         "a multicast address": address.is_multicast,
         "an unspecified address": address.is_unspecified,
-        "a private address": address.is_private,
+        "a private address": address.is_private and not _is_in(address, _SPECIAL),
     }
     return next((name for name, fits in kinds.items() if fits), "no public address")
