@@ -30,7 +30,12 @@ KEEP_ALIVE_SECONDS = 15.0  # below the idle limit of the usual gateways (60 s an
 
 OpenSocket = Callable[[AddrInfoType], socket.socket]
 
-_NEVER_LEFT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)  # connect, DNS, TLS; a full pool
+_NO_SUCH_HOST = (httpx.InvalidURL, aiohttp.InvalidURL, UnicodeError)  # a name that no look-up takes: a label too long
+_NEVER_LEFT = (  # connect, DNS, TLS; a full pool
+    aiohttp.ClientConnectorError,
+    aiohttp.ConnectionTimeoutError,
+    *_NO_SUCH_HOST,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,21 +74,24 @@ class ConnectionLostError(aiohttp.ClientError):
 class Transport:
     """Belongs to one event loop, which it meets at its first request. Close it there."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - keyword-only: each says one thing of the connections
         self,
         *,
         ca_bundle: Path | None = None,
         max_connections: int = 100,
         timeouts: Timeouts | None = None,
         longest_body: int = LONGEST_BODY,
+        decoded: bool = True,
         open_socket: OpenSocket | None = None,
     ) -> None:
         """``ca_bundle`` replaces the system's certificate authorities; ``max_connections`` 0 is no limit.
 
+        ``decoded`` False takes a compressed body as it comes: who is not trusted may make gigabytes of a few bytes.
         ``open_socket`` makes the socket for each address that is about to be connected to; its ``OSError`` refuses it.
         """
         self._timeouts = timeouts or Timeouts()
         self._longest_body = longest_body
+        self._decoded = decoded
         self._open_socket = open_socket
         self._max_connections = max_connections
         self._tls = _tls_context(ca_bundle)
@@ -103,19 +111,20 @@ class Transport:
 
     async def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Reply | NoReply:
         """Send once. A status that came counts, even if its body broke off or was cut at its longest."""
-        request = httpx.Request(method, url, headers=headers, content=body, extensions=self._extensions)
         response: httpx.Response | None = None
         received = bytearray()
         try:
+            request = httpx.Request(method, url, headers=headers, content=body, extensions=self._extensions)
             async with asyncio.timeout(self._timeouts.total):
                 response = await self._http.send(request, stream=True)
-                chunks = cast("AsyncGenerator[bytes]", response.aiter_bytes())  # httpx types it as an iterator
+                stream = response.aiter_bytes() if self._decoded else response.aiter_raw()
+                chunks = cast("AsyncGenerator[bytes]", stream)  # httpx types it as an iterator
                 async with aclosing(response), aclosing(chunks):
                     async for chunk in chunks:
                         received += chunk
                         if len(received) > self._longest_body:
                             break
-        except (httpx.HTTPError, aiohttp.ClientError, TimeoutError) as error:
+        except (httpx.HTTPError, aiohttp.ClientError, TimeoutError, *_NO_SUCH_HOST) as error:
             if response is None:
                 return _no_reply(error)
         return Reply(response.status_code, _plain(response.headers), bytes(received[: self._longest_body]))

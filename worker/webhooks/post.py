@@ -29,13 +29,21 @@ class Poster:
 
     def __init__(self, guard: AddressGuard, timeouts: Timeouts = _TIMEOUTS) -> None:
         self._guard = guard
-        self._user_agent = f"coachsync/{version('coachsync')}"
+        self._headers = {
+            "content-type": "application/json",
+            "accept-encoding": "identity",
+            "user-agent": f"coachsync/{version('coachsync')}",
+        }
         self._transport = Transport(
-            max_connections=0, timeouts=timeouts, longest_body=KEPT_OF_A_BODY, open_socket=self._open_socket
+            max_connections=0,
+            timeouts=timeouts,
+            longest_body=KEPT_OF_A_BODY,
+            decoded=False,
+            open_socket=self._open_socket,
         )
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes, now: datetime) -> Reply:
-        sent = {"content-type": "application/json", "user-agent": self._user_agent, **headers}
+        sent = self._headers | dict(headers)
         answer = await self._transport.send("POST", url, sent, body)
         if isinstance(answer, NoReply):
             return Reply(error=answer.message)
