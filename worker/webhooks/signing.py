@@ -5,11 +5,10 @@ verifies with ``whpk_…``. https://github.com/standard-webhooks/standard-webhoo
 """
 
 import base64
-import binascii
 import hashlib
 import hmac
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -54,7 +53,7 @@ def headers(secrets: Iterable[str], message_id: str, timestamp: int, body: bytes
 class Verifier:
     """Verifies with a shared secret ``whsec_…`` or a public key ``whpk_…``. Raises ``ValueError`` for anything else."""
 
-    secret: str
+    secret: str = field(repr=False)
 
     def __post_init__(self) -> None:
         raw = _raw(self.secret, (SECRET, PUBLIC_KEY))
@@ -77,19 +76,24 @@ class Verifier:
     def _fits(self, signature: str, signed: bytes) -> bool:
         kind, _, text = signature.partition(",")
         if self.secret.startswith(SECRET):
-            return kind == "v1" and hmac.compare_digest(signature.encode(), _signature(self.secret, signed).encode())
+            return kind == "v1" and hmac.compare_digest(_bytes(signature), _bytes(_signature(self.secret, signed)))
         if kind != "v1a":
             return False
         try:
             key = Ed25519PublicKey.from_public_bytes(_raw(self.secret, (PUBLIC_KEY,)))
             key.verify(base64.b64decode(text, validate=True), signed)
-        except (InvalidSignature, binascii.Error):
+        except (InvalidSignature, ValueError):
             return False
         return True
 
 
 def _signed(message_id: str, timestamp: str, body: bytes) -> bytes:
-    return f"{message_id}.{timestamp}.".encode() + body
+    return _bytes(f"{message_id}.{timestamp}.") + body
+
+
+def _bytes(header: str) -> bytes:
+    """Of any header: what is no UTF-8 is a lone surrogate in it."""
+    return header.encode(errors="surrogatepass")
 
 
 def _signature(secret: str, signed: bytes) -> str:
@@ -108,7 +112,7 @@ def _raw(secret: str, prefixes: tuple[str, ...]) -> bytes:
         raise ValueError(f"a secret begins with {' or '.join(prefixes)}")
     try:
         raw = base64.b64decode(secret.partition("_")[2], validate=True)
-    except binascii.Error:
+    except ValueError:
         raise ValueError("what follows the prefix is no base64") from None
     if not SHORTEST <= len(raw) <= LONGEST:
         raise ValueError(f"a secret has {SHORTEST} to {LONGEST} bytes, this one {len(raw)}")
