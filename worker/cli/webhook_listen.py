@@ -79,16 +79,22 @@ def _print(received: Received, output: Output) -> None:
     if received.again:
         output.note(f"{received.id} came again")
         return
-    try:
-        body: Any = json.loads(received.body)
-    except ValueError:
-        body = {"type": "?", "data": received.body.decode(errors="replace")}
+    body = _read(received.body)
     if output.as_json:
         sys.stdout.write(json.dumps({"id": received.id, **body}, ensure_ascii=False) + "\n")
     else:
         time = utc_now().astimezone(UTC).strftime("%H:%M:%S")
         sys.stdout.write(printable(f"{time} {body.get('type')} {received.id} {_facts(body.get('data'))}\n"))
     sys.stdout.flush()
+
+
+def _read(body: bytes) -> dict[str, Any]:
+    """Verified, it is somebody's message, if not always one of ours."""
+    try:
+        read = json.loads(body)
+    except ValueError:
+        read = body.decode(errors="replace")
+    return read if isinstance(read, dict) else {"type": "?", "data": read}
 
 
 def _facts(data: Any) -> str:

@@ -21,6 +21,7 @@ _PATTERNS = (
     # a header as it is sent, or as a mapping prints it
     (r"(authorization[\"']?\s*[:=,]\s*[\"']?)(?:(?:bearer|basic|apikey)\s+)?[^\s\"',;}]+", rf"\1{MASK}"),
     (r"\b(bearer|basic|apikey)(\s+|%20|\+)[\w.~+/=%-]{6,}", rf"\1\2{MASK}"),
+    (r"\b(wh(?:sec|sk)_)[\w+/-]{8,}=*", rf"\1{MASK}"),  # what webhooks are signed with
     # the userinfo of a URL: up to the first slash only, a path may hold an @ of its own
     (r"\b([a-z][a-z0-9+.-]{0,20}://)[^\s/?#@]*@", rf"\1{MASK}@"),
     (rf"(\b{_NAME}\b[\"']?\s*[:=]\s*)(?:\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'|[^\s\"',;&}}]+)", rf"\1{MASK}"),

@@ -14,6 +14,10 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from pydantic import SecretStr
 
+from worker.configuration.credentials import read_secret_file
+from worker.configuration.problems import SettingsError
+from worker.configuration.remote_settings import SHORTEST_WEBHOOK_KEY
+
 KEY_FILE = "webhook.key"
 KEY_BYTES = 32
 
@@ -24,7 +28,8 @@ class CannotUnseal(Exception):  # noqa: N818 - the house names what happened
     def __init__(self) -> None:
         super().__init__(
             "a webhook secret cannot be decrypted with the keys at hand: give the key it was sealed with, "
-            "after the new one, in COACHSYNC_WEBHOOK_KEY"
+            f"after the new one, in COACHSYNC_WEBHOOK_KEY (where none was given, it is {KEY_FILE} in the home of "
+            "the machine that made the endpoint)"
         )
 
 
@@ -51,11 +56,29 @@ class Sealer:
 
 
 def key_of_home(home: Path) -> SecretStr:
-    """The key of an installation that was given none: made in its home at the first need, for its owner alone."""
+    """The key of an installation that was given none: made in its home at the first need, for its owner alone.
+
+    Raises ``SettingsError``.
+    """
     path = home / KEY_FILE
-    if not path.exists():
-        _make_key(path)
-    return SecretStr(path.read_text().strip())
+    try:
+        if not path.exists():
+            _make_key(path)
+        return _checked(read_secret_file(path), path)
+    except OSError as error:
+        reason = f"{path} cannot be made ({error.strerror}); give a key by COACHSYNC_WEBHOOK_KEY"
+        raise SettingsError((reason,)) from None
+    except ValueError as error:
+        raise SettingsError((str(error),)) from None
+
+
+def _checked(key: SecretStr, path: Path) -> SecretStr:
+    size = len(key.get_secret_value())
+    if size < SHORTEST_WEBHOOK_KEY:
+        raise ValueError(
+            f"{path} has {size} characters, and a key {SHORTEST_WEBHOOK_KEY} or more; put back what it had"
+        )
+    return key
 
 
 def _make_key(path: Path) -> None:
