@@ -2,7 +2,7 @@
 
 The envelope (``type``, ``timestamp``, ``data``) and the headers are those of Standard Webhooks 1.0
 (https://www.standardwebhooks.com). ``version`` rises when a field changes its meaning or goes; new fields may come
-at any time.
+at any time. Docstrings and descriptions go into the reference for who receives (`make docs`).
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import StringConstraints
+from pydantic import Field, StringConstraints
 
 from schemas.base import Value
 from schemas.instants import Instant
@@ -41,139 +41,184 @@ class EventType(StrEnum):
 ENDPOINT_TEST = "endpoint.test"  # sent by `coachsync webhooks endpoints test` only; nobody has to ask for it
 
 Words = Annotated[str, StringConstraints(max_length=LONGEST_WORDS)]
+TargetName = Annotated[str, Field(description="The target, as the Coaching API names it.")]
+Template = Annotated[str, Field(description="The scorecard template that the target is for.")]
+TemplateRevision = Annotated[str, Field(description="The scorecard template that was asked for, with its revision.")]
+Usecase = Annotated[str, Field(description="The usecase.")]
+Criterion = Annotated[
+    str,
+    Field(description="The criterion or chapter; empty for the whole template; absent where the wish left it open."),
+]
+Plan = Annotated[
+    str, Field(description="The coaching plan; empty for the whole organisation; absent where the wish left it open.")
+]
+Percent = Annotated[float, Field(description="The target's value, in percent.")]
+ErrorCode = Annotated[str, Field(description="Why, for programs: docs/reference/errors.md, or the remote's own code.")]
+ErrorMessage = Annotated[Words, Field(description="Why, for people.")]
+JobId = Annotated[str, Field(description="The job: `coachsync explain` tells its story.")]
+JobsBatch = Annotated[int, Field(description="The batch that the job was accepted with.")]
+Remote = Annotated[str, Field(description="The remote, by its name in coachsync.toml; `default` for the default one.")]
+EndpointId = Annotated[str, Field(description="The endpoint, as `coachsync webhooks endpoints list` has it.")]
+EndpointUrl = Annotated[str, Field(description="Where its messages go.")]
 
 
 class TargetUpdated(Value):
-    """The remote holds what was wished. ``result``: applied, created, already_there or known."""
+    """A target holds what was wished: it was written, or it was found to be so."""
 
-    name: str
-    scorecard_template_name: str
-    usecase_name: str
-    criterion_or_chapter_id: str
-    coaching_plan_name: str
-    target: float
-    qa_score: float | None = None
-    result: str
-    job_id: str
-    batch_id: int
+    name: TargetName
+    scorecard_template_name: Template
+    usecase_name: Usecase
+    criterion_or_chapter_id: Criterion | None = None
+    coaching_plan_name: Plan | None = None
+    target: Percent
+    qa_score: float | None = Field(default=None, description="The QA score, in percent, where the remote has told one.")
+    result: str = Field(
+        description="`applied`: written; `created`: made; `already_there`: read, and nothing had to be written; "
+        "`known`: the same as what was known, so nothing was sent."
+    )
+    job_id: JobId
+    batch_id: JobsBatch
 
 
 class TargetFailed(Value):
-    """The wish was not carried out, and will not be tried again. ``name`` is empty where a creation failed."""
+    """A wish for a target was not carried out, and will not be tried again by itself."""
 
-    name: str
-    scorecard_template_name: str
-    usecase_name: str
-    criterion_or_chapter_id: str | None = None
-    coaching_plan_name: str | None = None
-    target: float
-    code: str
-    message: Words
-    job_id: str
-    batch_id: int
+    name: str = Field(description="The target, as the Coaching API names it; empty where it was to be created.")
+    scorecard_template_name: Template
+    usecase_name: Usecase
+    criterion_or_chapter_id: Criterion | None = None
+    coaching_plan_name: Plan | None = None
+    target: float = Field(description="The value that was wished, in percent.")
+    code: ErrorCode
+    message: ErrorMessage
+    job_id: JobId
+    batch_id: JobsBatch
 
 
 class TargetDrifted(Value):
-    """Somebody else has changed a target. ``action`` says what is done about it: enforced, observed or adopted."""
+    """Somebody else has changed a target, or it is gone. Told once for each field, when it is first found."""
 
-    name: str
-    field: str
-    kind: str
-    wanted: str | None = None
-    found: str | None = None
-    action: str
+    name: TargetName
+    field: str = Field(description="What differs, as the Coaching API calls it: `target`, `qaScore`, `usecaseName` …")
+    kind: str = Field(
+        description="`lost`: what was set did not stay; `changed`: somebody set something else; `missing`: the target "
+        "is gone; `identity`: it is for something else."
+    )
+    wanted: str | None = Field(default=None, description="What was wished, as text.")
+    found: str | None = Field(default=None, description="What the remote has, as text.")
+    action: str = Field(
+        description="What is done about it: `resent`: ours is sent again; `observed`: nothing; `adopted`: theirs is "
+        "what is wanted from now on."
+    )
 
 
 class QuotaRecalculated(Value):
-    """An answer of the remote. The period is the one that was asked for, where one was."""
+    """The remote has answered what the total agent quota of a template is."""
 
-    scorecard_template_name: str
-    usecase_name: str | None = None
-    period_start: Instant | None = None
-    period_end: Instant | None = None
-    total_agent_quota: int
-    total_active_agents_count: int
-    job_id: str
-    batch_id: int
+    scorecard_template_name: TemplateRevision
+    usecase_name: Usecase | None = None
+    period_start: Instant | None = Field(
+        default=None, description="The evaluation period asked for, if one was: from …"
+    )
+    period_end: Instant | None = Field(default=None, description="… to, excluded.")
+    total_agent_quota: int = Field(description="The quota.")
+    total_active_agents_count: int = Field(description="How many agents it is for.")
+    job_id: JobId
+    batch_id: JobsBatch
 
 
 class QuotaChanged(QuotaRecalculated):
-    """As ``quota.recalculated``, where the quota is another than the one known before."""
+    """As `quota.recalculated`, and sent beside it, where the quota is another than the one known before."""
 
-    previous_total_agent_quota: int
+    previous_total_agent_quota: int = Field(description="The quota known before.")
 
 
 class QuotaFailed(Value):
-    scorecard_template_name: str
-    usecase_name: str | None = None
-    code: str
-    message: Words
-    job_id: str
-    batch_id: int
+    """A quota could not be asked for, and will not be tried again by itself."""
+
+    scorecard_template_name: TemplateRevision
+    usecase_name: Usecase | None = None
+    code: ErrorCode
+    message: ErrorMessage
+    job_id: JobId
+    batch_id: JobsBatch
 
 
 class BatchCompleted(Value):
-    """``rows = accepted + rejected`` and ``accepted = succeeded + failed + superseded + cancelled``.
+    """Each row of a batch has come to its end: rows = accepted + rejected, accepted = the four ends together.
 
-    ``abandoned``: its producer was not heard of for a while. Should it come back with more rows, the batch completes
-    once more, then without this word.
+    A batch whose producer was not heard of for a while completes as abandoned. Should it come back with more rows, the
+    batch completes once more, then without this word.
     """
 
-    batch_id: int
-    source: str
-    label: str | None = None
-    abandoned: bool = False
-    rows: int
-    accepted: int
-    rejected: int
-    succeeded: int
-    unchanged: int
-    failed: int
-    superseded: int
-    cancelled: int
-    created_at: Instant
-    completed_at: Instant
+    batch_id: int = Field(description="The batch: `coachsync batches show` has the rows that were rejected.")
+    source: str = Field(description="Where it came from: `file:…`, `python` …")
+    label: str | None = Field(default=None, description="The words that its producer gave it.")
+    abandoned: bool = Field(default=False, description="Its producer stopped in the middle.")
+    rows: int = Field(description="All that was handed in.")
+    accepted: int = Field(description="Rows that became jobs.")
+    rejected: int = Field(description="Rows that were wrong.")
+    succeeded: int = Field(description="Jobs that were carried out.")
+    unchanged: int = Field(description="Of those that succeeded: there was nothing to write.")
+    failed: int = Field(description="Jobs that were not carried out.")
+    superseded: int = Field(description="Jobs that gave way to a newer wish.")
+    cancelled: int = Field(description="Jobs that an operator has cancelled.")
+    created_at: Instant = Field(description="When the first row came in.")
+    completed_at: Instant = Field(description="When the last job ended.")
 
 
 class GuardTripped(Value):
-    """More would have changed than the guard allows. Nothing was written; ``approvalId`` waits for a person."""
+    """More would have changed than the guard allows. Nothing was written; the approval waits for a person."""
 
-    approval_id: int
-    door: str
-    subject: Words
-    reason: Words
-    expires_at: Instant
+    approval_id: int = Field(description="What waits: `coachsync approvals show`.")
+    door: str = Field(description="Where it came in.")
+    subject: Words = Field(description="What would have changed.")
+    reason: Words = Field(description="Why it is too much.")
+    expires_at: Instant = Field(description="Until when it can be approved.")
 
 
 class RemoteQuarantined(Value):
-    """The remote is put aside: jobs stay pending, single probes go out."""
+    """A remote lets nobody in, or fails in a run: its jobs wait, single probes go out."""
 
-    remote: str
-    reason: Words
-    since: Instant
+    remote: Remote
+    reason: Words = Field(description="What it was put aside for.")
+    since: Instant = Field(description="When it was put aside.")
 
 
 class RemoteRecovered(Value):
-    remote: str
-    since: Instant
-    recovered_at: Instant
+    """A remote that was put aside works again, or an operator says so: its jobs go out."""
+
+    remote: Remote
+    since: Instant = Field(description="When it was put aside.")
+    recovered_at: Instant = Field(description="When that ended.")
 
 
 class EndpointDisabled(Value):
-    """Nothing is sent to the endpoint any more. ``failingSince`` is absent where it said that it is gone (410)."""
+    """An endpoint is sent nothing any more: it has failed for days, or said that it is gone (410)."""
 
-    endpoint_id: str
-    url: str
-    reason: Words
-    failing_since: Instant | None = None
+    endpoint_id: EndpointId
+    url: EndpointUrl
+    reason: Words = Field(description="What it was disabled for.")
+    failing_since: Instant | None = Field(
+        default=None, description="Since when it had taken nothing; absent where it had not failed before it was gone."
+    )
 
 
 class EndpointRecovered(Value):
     """An endpoint that had been disabled has taken a message again."""
 
-    endpoint_id: str
-    url: str
-    disabled_at: Instant
+    endpoint_id: EndpointId
+    url: EndpointUrl
+    disabled_at: Instant = Field(description="When it had been disabled.")
+
+
+class EndpointTest(Value):
+    """An operator tries an endpoint out: `coachsync webhooks endpoints test`. It is sent once, whatever the filters."""
+
+    endpoint_id: EndpointId
+    message: str = Field(
+        default="If you can read this and its signature fits, all is well.", description="Words for people."
+    )
 
 
 CATALOGUE: Mapping[EventType, type[Value]] = {
@@ -193,11 +238,11 @@ CATALOGUE: Mapping[EventType, type[Value]] = {
 
 
 class Envelope(Value):
-    """A message's body. ``timestamp`` is when it happened, the header ``webhook-timestamp`` when it was sent."""
+    """A message's body."""
 
-    type: str
-    version: Literal[1] = 1
-    timestamp: Instant
+    type: str = Field(description="What the message tells, and so what `data` holds.")
+    version: Literal[1] = Field(default=1, description="Rises when a field changes its meaning or goes.")
+    timestamp: Instant = Field(description="When it happened. The header `webhook-timestamp` says when it was sent.")
     data: dict[str, object]
 
 
@@ -209,5 +254,5 @@ def compose(kind: str, happened_at: datetime, data: Value) -> str:
     return envelope.model_dump_json(by_alias=True)
 
 
-def shortened(words: str) -> str:
-    return words if len(words) <= LONGEST_WORDS else f"{words[: LONGEST_WORDS - 1]}…"
+def shortened(words: str, longest: int = LONGEST_WORDS) -> str:
+    return words if len(words) <= longest else f"{words[: longest - 1]}…"

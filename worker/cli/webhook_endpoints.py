@@ -8,8 +8,7 @@ from typing import Annotated, Any
 import typer
 from sqlmodel import Session
 
-from schemas.base import Value
-from schemas.webhooks import ENDPOINT_TEST, SignatureKind, compose
+from schemas.webhooks import ENDPOINT_TEST, EndpointTest, SignatureKind, compose
 from worker.cli.filters import checked
 from worker.cli.options import Json, open_runtime
 from worker.cli.output import ExitCode, Output, cell
@@ -286,14 +285,9 @@ def send_test(endpoint: EndpointId, as_json: Json = False) -> None:
         raise typer.Exit(ExitCode.SOME_FAILED)
 
 
-class _Test(Value):
-    endpoint_id: str
-    message: str = "If you can read this and its signature fits, all is well."
-
-
 async def _send_test(runtime: Runtime, endpoint: Endpoint, secrets: list[str]) -> Reply:
     now = utc_now()
-    body = compose(ENDPOINT_TEST, now, _Test(endpoint_id=endpoint.id)).encode()
+    body = compose(ENDPOINT_TEST, now, EndpointTest(endpoint_id=endpoint.id)).encode()
     headers = signing.headers(secrets, f"msg_test_{os.urandom(ID_BYTES).hex()}", int(now.timestamp()), body)
     poster = Poster(guard_of(runtime.settings))
     try:

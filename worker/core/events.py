@@ -3,12 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeVar
 
 from schemas.base import Value
 from schemas.coaching import Quota, Target
 from schemas.ids import format_job_id
 from schemas.jobs import JobKind, QuotaRecalculation, TargetCreation, TargetUpdate, Wish
-from schemas.names import customer_of
+from schemas.names import MAX_NAME_LENGTH, customer_of
 from schemas.webhooks import (
     BatchCompleted,
     EndpointDisabled,
@@ -27,6 +28,8 @@ from schemas.webhooks import (
 )
 from worker.core.decisions import Fail, Succeed
 from worker.core.drift import Finding
+
+N = TypeVar("N", str, str | None)
 
 WISHES: dict[JobKind, type[Wish]] = {
     JobKind.TARGET_UPDATE: TargetUpdate,
@@ -92,8 +95,8 @@ def of_drift(drift_id: int, target: str, finding: Finding) -> Event:
         name=target,
         field=finding.field,
         kind=finding.kind,
-        wanted=finding.wanted,
-        found=finding.found,
+        wanted=shortened(finding.wanted),
+        found=shortened(finding.found),
         action=finding.action,
     )
     return Event(EventType.TARGET_DRIFTED, str(drift_id), data, customer_of(target), resource=target)
@@ -113,7 +116,9 @@ def of_guard(approval_id: int, door: str, subject: str, reason: str, expires_at:
 def of_batch(done: BatchCompleted) -> Event:
     """Told once; and once before, where it was taken for abandoned."""
     key = f"{done.batch_id}.abandoned" if done.abandoned else str(done.batch_id)
-    return Event(EventType.BATCH_COMPLETED, key, done, batch_id=done.batch_id, resource=f"batches/{done.batch_id}")
+    words = {"source": shortened(done.source), "label": done.label and shortened(done.label)}
+    data = done.model_copy(update=words)
+    return Event(EventType.BATCH_COMPLETED, key, data, batch_id=done.batch_id, resource=f"batches/{done.batch_id}")
 
 
 def of_quarantine(remote: str, reason: str, since: datetime) -> Event:
@@ -155,15 +160,20 @@ def _event(job: Ended, kind: EventType, data: Value, wish: Wish) -> Event:
     )
 
 
+def _name(text: N) -> N:
+    """A remote may call things by more than a name's length."""
+    return text and shortened(text, MAX_NAME_LENGTH)
+
+
 def _updated(job: Ended, name: str, known: Target | None, wish: TargetUpdate | TargetCreation) -> TargetUpdated:
     assert isinstance(job.decision, Succeed)  # noqa: S101 - the caller has looked
     source = known or wish
     return TargetUpdated(
         name=name,
-        scorecard_template_name=source.scorecard_template_name,
-        usecase_name=source.usecase_name,
-        criterion_or_chapter_id=source.criterion_or_chapter_id or "",
-        coaching_plan_name=source.coaching_plan_name or "",
+        scorecard_template_name=_name(source.scorecard_template_name),
+        usecase_name=_name(source.usecase_name),
+        criterion_or_chapter_id=_name(source.criterion_or_chapter_id),
+        coaching_plan_name=_name(source.coaching_plan_name),
         target=source.target,
         qa_score=known.qa_score if known else None,
         result=job.decision.result,
