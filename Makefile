@@ -42,9 +42,10 @@ format: $(READY) ## format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-docs: $(READY) ## write the references of the commands and of the roster's events anew
+docs: $(READY) ## write the references of the commands, of the roster's events and of the webhooks anew
 	$(BIN)/python -m worker.cli.reference docs/reference/cli.md
 	$(BIN)/python -m worker.cli.event_schema docs/reference/roster-events.schema.json
+	$(BIN)/python -m worker.cli.webhook_reference docs/reference/webhooks
 
 chaos: $(READY) ## the whole storm, on SQLite and PostgreSQL: prints its seed, and a ledger of the promises (minutes)
 	COACHSYNC_TEST_ROWS=10000 $(PYTEST) tests/acceptance -m slow -s
