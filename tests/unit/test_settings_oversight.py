@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from schemas.policy import DriftMode, Fact, Policy
-from worker.configuration.oversight import GuardOptions, ReconcileOptions, RosterOptions
+from worker.configuration.oversight import GuardOptions, ReconcileOptions, RosterOptions, WebhookOptions
 from worker.configuration.problems import SettingsError
 from worker.configuration.report import describe
 from worker.configuration.settings import Settings, load_settings
@@ -48,6 +48,10 @@ target = "enforce"
 qa_score = "adopt"
 [reconcile.usecases]
 "{VOICE}" = "10m"
+[webhooks]
+allowHttp = true
+allow = ["10.20.0.0/16", "127.0.0.1", "fd00:1::/32"]
+overlap = "3d"
 {QUOTA}
 on = ["left", "moved"]
 groups = ["tier-1", "tier-2"]
@@ -83,6 +87,9 @@ def test_without_tables_the_defaults_hold_and_the_policy_has_no_rule(tmp_path: P
     assert (settings.guard.share, settings.guard.floor, settings.guard.window) == (0.2, 10, timedelta(hours=24))
     assert settings.reconcile == ReconcileOptions()
     assert (settings.reconcile.share, settings.reconcile.target) == (0.05, DriftMode.OBSERVE)
+    assert settings.webhooks == WebhookOptions()
+    webhooks = settings.webhooks
+    assert (webhooks.allow_http, webhooks.allow, webhooks.overlap) == (False, (), timedelta(hours=24))
     assert settings.policy == Policy()
 
 
@@ -93,6 +100,8 @@ def test_all_that_the_tables_can_say_is_taken(tmp_path: Path) -> None:
     assert (roster.columns.agent, roster.columns.coaching_plan_name, roster.columns.groups) == ("Login", "Plan", None)
     assert (guard.window, guard.approval_lasts) == (timedelta(days=3), timedelta(minutes=90))
     assert (reconcile.at_most, reconcile.usecases) == (timedelta(days=7), {VOICE: timedelta(minutes=10)})
+    assert (settings.webhooks.allow_http, settings.webhooks.overlap) == (True, timedelta(days=3))
+    assert settings.webhooks.allow == ("10.20.0.0/16", "127.0.0.1/32", "fd00:1::/32")
     quota, year = settings.policy.quotas
     assert (quota.on, quota.period) == ((Fact.LEFT, Fact.MOVED), "next")
     assert quota.override
@@ -108,7 +117,9 @@ def test_what_is_in_force_is_shown_with_the_line_that_says_so(tmp_path: Path) ->
     assert shown["guard.window"] == ("72h", "coachsync.toml line 14")
     assert shown["reconcile.at_most"] == ("168h", "coachsync.toml line 18")
     assert shown["reconcile.usecases"] == (f"{VOICE} 10m", "coachsync.toml line 22")
-    assert shown["policy"] == ("2 quota rules, 1 target rule", "coachsync.toml line 24")
+    assert shown["webhooks.allow"] == ("10.20.0.0/16, 127.0.0.1/32, fd00:1::/32", "coachsync.toml line 26")
+    assert shown["webhooks.overlap"] == ("72h", "coachsync.toml line 27")
+    assert shown["policy"] == ("2 quota rules, 1 target rule", "coachsync.toml line 28")
     assert "password" not in str(describe(load(tmp_path, '[roster]\nsource = "https://u:password@hr.example"')))
 
 
@@ -153,6 +164,33 @@ WRONG = [
     ('[reconcile]\nusecases = ["x"]', "reconcile.usecases (line 2) is no table; write [reconcile.usecases] above"),
     ('[reconcile.usecases]\nvoice = "9m"', "reconcile.usecases.voice (line 2) = '9m': 'voice' is no usecase name"),
     (f'[reconcile.usecases]\n"{VOICE}" = true', f"reconcile.usecases.{VOICE} (line 2) = true is no time from 1m"),
+    ("webhooks = true", "webhooks (line 1) is no table; write [webhooks] above its settings"),
+    ("[webhooks]\nallowed = []", "webhooks.allowed (line 2): no setting has this name; did you mean allow?"),
+    ('[webhooks]\nallow_http = "yes"', "webhooks.allow_http (line 2) = 'yes' must be true or false"),
+    ('[webhooks]\nallow = "10.0.0.0/8"', "webhooks.allow (line 2) is no list; write it in brackets: ['10.0.0.0/8']"),
+    (
+        '[webhooks]\nallow = ["intranet"]',
+        "webhooks.allow[0] (line 2) = 'intranet' is no network; give it like 10.20.0.0/16, or an address alone",
+    ),
+    (
+        '[webhooks]\nallow = ["10.0.0.0/8", "10.0.0.1/8"]',
+        "webhooks.allow[1] (line 2) = '10.0.0.1/8' is no network; give it like 10.20.0.0/16, or an address alone",
+    ),
+    (
+        '[webhooks]\nallow = ["10.0.0.0/33"]',
+        "webhooks.allow[0] (line 2) = '10.0.0.0/33' is no network; give it like 10.20.0.0/16, or an address alone",
+    ),
+    (
+        '[webhooks]\nallow = ["fe80::1%eth0"]',
+        "webhooks.allow[0] (line 2) = 'fe80::1%eth0' is no network; give it like 10.20.0.0/16, or an address alone",
+    ),
+    (
+        "[webhooks]\nallow = [true]",
+        "webhooks.allow[0] (line 2) = true is no network; give it like 10.20.0.0/16, or an address alone",
+    ),
+    ('[webhooks]\noverlap = "a day"', "webhooks.overlap (line 2) = 'a day' is no time from 0s to 8760h; give it like"),
+    ('[webhooks]\noverlap = "366d"', "webhooks.overlap (line 2) = '366d' is no time from 0s to 8760h; give it like"),
+    ("[webhooks]\noverlap = -1", "webhooks.overlap (line 2) = -1 is no time from 0s to 8760h; give it like"),
     ("[policy]\nquota = []", "policy.quota (line 2): no setting has this name; did you mean quotas?"),
     (
         '[policy.quotas]\nname = "q"',

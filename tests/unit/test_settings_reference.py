@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from worker.configuration.oversight import GuardOptions, ReconcileOptions, RosterOptions
+from worker.configuration.oversight import GuardOptions, ReconcileOptions, RosterOptions, WebhookOptions
 from worker.configuration.report import describe
 from worker.configuration.settings import NAMES, load_settings
 
@@ -12,7 +12,12 @@ ROWS = dict(re.findall(r"^\| `([\w.]+)` \|([^|]*)\|", PAGE, re.MULTILINE))
 
 
 def test_the_reference_names_each_setting_and_no_other() -> None:
-    tables = {"roster": RosterOptions, "guard": GuardOptions, "reconcile": ReconcileOptions}
+    tables = {
+        "roster": RosterOptions,
+        "guard": GuardOptions,
+        "reconcile": ReconcileOptions,
+        "webhooks": WebhookOptions,
+    }
     in_tables = {f"{table}.{name}" for table, options in tables.items() for name in options.model_fields}
     assert set(ROWS) == NAMES.plain | in_tables | {"policy"}
 
@@ -20,7 +25,7 @@ def test_the_reference_names_each_setting_and_no_other() -> None:
 def test_each_variable_and_each_key_of_authentication_is_named() -> None:
     for name in NAMES.in_environment - NAMES.plain:
         assert f"`COACHSYNC_{name.upper()}`" in PAGE
-    for name in NAMES.in_table - NAMES.remote - {"customers"}:
+    for name in (NAMES.in_table - NAMES.remote - {"customers"}) | {"webhook_key_file", "webhook_key_env"}:
         assert f"`{name}`" in PAGE
 
 
@@ -43,3 +48,4 @@ def test_the_examples_are_taken(tmp_path: Path) -> None:
     assert [remote.rate_limit for remote in settings.remotes] == ["20/second, 300/minute", "5/second"]
     assert settings.roster.columns.groups == "Team"
     assert settings.reconcile.usecases
+    assert settings.webhooks.allow == ("10.20.0.0/16",)

@@ -16,6 +16,7 @@ from worker.configuration.problems import SettingsError
 from worker.configuration.redaction import MASK, mask_secret, mask_url
 from worker.configuration.report import describe
 from worker.configuration.settings import Settings, load_settings
+from worker.log import known_secrets
 
 URL = {"COACHSYNC_API_URL": "https://api.example.com"}
 OAUTH = {
@@ -139,6 +140,53 @@ def test_the_settings_file_holds_no_secret(tmp_path: Path, toml: str, why: str) 
     assert "hunter2" not in lines
 
 
+KEY, NEWER = "k" * 32, "n" * 44
+
+
+def test_the_keys_of_webhook_secrets_come_from_a_variable_or_a_file_or_are_none(tmp_path: Path) -> None:
+    assert load(tmp_path, {}).webhook_key is None
+    for environ, toml in (
+        ({"COACHSYNC_WEBHOOK_KEY": f"{NEWER},{KEY}"}, ""),
+        ({"COACHSYNC_WEBHOOK_KEY_FILE": secret_file(tmp_path, f"{NEWER},{KEY}\n".encode())}, ""),
+        ({"KEYS": f"{NEWER},{KEY}"}, 'webhook_key_env = "KEYS"'),
+        ({"COACHSYNC_WEBHOOK_KEY": f"{NEWER},{KEY}"}, 'webhook_key_file = "/nowhere"'),
+    ):
+        settings = load(tmp_path, environ, toml)
+        assert settings.webhook_key == SecretStr(f"{NEWER},{KEY}")
+        assert {row.name: row.value for row in describe(settings)}["webhook_key"] == f"{MASK}kk"
+        assert known_secrets(settings) == {NEWER, KEY}
+
+
+@pytest.mark.parametrize(
+    ("environ", "toml", "why"),
+    [
+        ({"COACHSYNC_WEBHOOK_KEY": KEY[1:]}, "", "COACHSYNC_WEBHOOK_KEY: key 1 has 31 characters; give 32 or more"),
+        ({"COACHSYNC_WEBHOOK_KEY": f"{KEY},short"}, "", "COACHSYNC_WEBHOOK_KEY: key 2 has 5 characters"),
+        ({"COACHSYNC_WEBHOOK_KEY": f"{KEY},"}, "", "COACHSYNC_WEBHOOK_KEY: key 2 has 0 characters"),
+        ({"COACHSYNC_WEBHOOK_KEY": f",{KEY}"}, "", "COACHSYNC_WEBHOOK_KEY: key 1 has 0 characters"),
+        ({"COACHSYNC_WEBHOOK_KEY": f"{KEY}, {NEWER}"}, "", "COACHSYNC_WEBHOOK_KEY has a space or control character"),
+        ({"COACHSYNC_WEBHOOK_KEY": ""}, "", "COACHSYNC_WEBHOOK_KEY is empty; give it a value or unset it"),
+        ({"COACHSYNC_WEBHOOK_KEY_FILE": "gone"}, "", "gone cannot be read (No such file or directory)"),
+        (
+            {"COACHSYNC_WEBHOOK_KEY": KEY, "COACHSYNC_WEBHOOK_KEY_FILE": "gone"},
+            "",
+            "COACHSYNC_WEBHOOK_KEY and COACHSYNC_WEBHOOK_KEY_FILE give the same secret; keep one",
+        ),
+        ({"K": "short"}, 'webhook_key_env = "K"', "webhook_key_env (coachsync.toml line 1): key 1 has 5 characters"),
+        ({}, 'webhook_key_env = "K"', "names the variable 'K', which is not set"),
+        ({}, f'webhook_key = "{KEY}"', "webhook_key (coachsync.toml line 1) is a secret in the clear; name a file by"),
+        ({}, '[remotes.a]\nwebhook_key_env = "K"', "remotes.a.webhook_key_env (coachsync.toml line 2): no setting has"),
+    ],
+)
+def test_a_key_that_cannot_be_used_is_refused_and_not_shown(
+    tmp_path: Path, environ: dict[str, str], toml: str, why: str
+) -> None:
+    lines = told(tmp_path, environ, toml)
+    assert why in lines
+    assert "kkkk" not in lines
+    assert "nnnn" not in lines
+
+
 def test_a_long_secret_shows_its_last_two_characters_and_a_short_one_nothing() -> None:
     assert mask_secret("0123456789ab") == f"{MASK}ab"
     assert mask_secret("0123456789a") == MASK
@@ -171,6 +219,7 @@ PLACES = st.sampled_from(
         "COACHSYNC_OAUTH_CLIENT_SECRET",
         "COACHSYNC_API_TOKEN_FILE",
         "COACHSYNC_API_TOKN",
+        "COACHSYNC_WEBHOOK_KEY",
         "postgresql",
         "redis",
         "https",

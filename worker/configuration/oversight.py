@@ -7,7 +7,7 @@ from datetime import timedelta
 from ipaddress import ip_network
 from typing import Annotated, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StringConstraints, model_validator
 from pydantic.alias_generators import to_camel
 
 from schemas.names import ProfileName, UsecaseName
@@ -109,10 +109,13 @@ class ReconcileOptions(_Table):
 
 
 def _check_network(value: object) -> str:
+    text = str(value)
     try:
-        return str(ip_network(str(value)))
+        if "%" not in text:  # a zone means nothing outside of a machine
+            return str(ip_network(text))
     except ValueError:
-        raise ValueError("is no network; give it like 10.20.0.0/16, or an address alone") from None
+        pass
+    raise ValueError("is no network; give it like 10.20.0.0/16, or an address alone")
 
 
 class WebhookOptions(_Table):
@@ -121,6 +124,6 @@ class WebhookOptions(_Table):
     ``overlap``: how long a secret that was replaced still signs beside the new one.
     """
 
-    allow_http: bool = False
+    allow_http: StrictBool = False
     allow: tuple[Annotated[str, BeforeValidator(_check_network)], ...] = ()
     overlap: Annotated[timedelta, duration(_NOW, _YEAR)] = 24 * _HOUR
