@@ -50,6 +50,7 @@ from worker.intake.row_errors import errors_of
 from worker.intake.target_guard import TargetGuard
 from worker.runtime import Runtime, out_of_date
 from worker.store.batches import NewBatch
+from worker.store.remote_urls import RemoteMoved
 from worker.store.schema import NewerSchema
 
 __all__ = [
@@ -59,6 +60,7 @@ __all__ = [
     "GuardTripped",
     "KeyConflict",
     "Receipt",
+    "RemoteMoved",
     "SettingsError",
     "enqueue_quota_recalculations",
     "enqueue_target_updates",
@@ -88,10 +90,11 @@ def enqueue_target_updates(  # noqa: PLR0913 - keyword-only: each says one thing
     A mapping takes the API's field names in camelCase or snake_case. The same ``key`` with the same content returns the
     first call's receipt; with other content it raises ``KeyConflict``. ``force`` sends what the remote already has.
     ``approve``: a person knows that they change more than the guard allows; else it raises ``GuardTripped``, and
-    nothing is written. ``runtime`` stands in for the one made from the environment. Raises ``DatabaseNotReady`` and
-    ``SettingsError`` before anything is written.
+    nothing is written. ``runtime`` stands in for the one made from the environment. Raises ``DatabaseNotReady``,
+    ``SettingsError``, and ``RemoteMoved`` where they lead to another API than before; nothing is written then.
     """
     new, runtime = NewBatch("python", lane, label, key), runtime or _runtime()
+    runtime.pin_remotes()
     rows: Iterable[Offered | Unreadable] = _rows(TargetUpdate, updates)
     guard = TargetGuard(runtime.database, runtime.settings.guard)
     if not approve and guard.is_needed(key):
@@ -109,8 +112,9 @@ def enqueue_quota_recalculations(
     runtime: Runtime | None = None,
 ) -> Receipt:
     """Accept quota recalculations as one batch; all else as in ``enqueue_target_updates``."""
-    rows = _rows(QuotaRecalculation, recalculations)
-    return _enqueue(rows, NewBatch("python", lane, label, key), runtime or _runtime())
+    rows, runtime = _rows(QuotaRecalculation, recalculations), runtime or _runtime()
+    runtime.pin_remotes()
+    return _enqueue(rows, NewBatch("python", lane, label, key), runtime)
 
 
 def submit_roster_events(

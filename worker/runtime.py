@@ -38,6 +38,7 @@ from worker.remote_access import open_remote
 from worker.store import schema
 from worker.store.engine import Database
 from worker.store.history import history_of, installation_salt
+from worker.store.remote_urls import check, pin
 from worker.surveyor import Survey, Surveyor
 
 T = TypeVar("T")
@@ -68,6 +69,15 @@ class Runtime:
     @cached_property
     def dispatcher(self) -> Dispatcher:
         return Dispatcher(self.database, self.app, self.redis, self.settings.all_remotes)
+
+    def pin_remotes(self) -> None:
+        """For whoever is about to use them. Raises ``RemoteMoved``."""
+        pin(self.database, self.settings.all_remotes)
+
+    def check_remotes(self) -> None:
+        """For whoever only looks. Raises ``RemoteMoved``."""
+        with self.database.read() as session:
+            check(session, self.settings.all_remotes)
 
     def close(self) -> None:
         for name in ("redis", "app", "database"):

@@ -72,6 +72,7 @@ def apply_file(asked: Asked, runtime: Runtime, output: Output) -> Receipt:
     Raises ``GuardTripped`` before anything is written.
     """
     require_remote(runtime.settings, output)
+    runtime.pin_remotes()
     rejected = RejectedFile(rejected_path(asked.source, Path.cwd()))
     if not asked.strict:
         rejected.check_writable()

@@ -29,6 +29,7 @@ from worker.runtime import Runtime, WorkerRuntime
 from worker.store import schema
 from worker.store.engine import database_now
 from worker.store.heartbeats import seen_within
+from worker.store.remote_urls import moved_from, urls_known
 
 MOST_SKEW = timedelta(seconds=5)
 LEAST_DISK = 500 * 1024 * 1024
@@ -80,13 +81,17 @@ def _findings() -> list[Finding]:
 
 def _examine(runtime: Runtime) -> Iterator[Finding]:
     yield Finding("settings", Health.OK, "can be read")
-    yield _database(runtime)
+    yield (database := _database(runtime))
     yield _disk(runtime)
     yield _broker(runtime)
     if not runtime.settings.all_remotes:
         yield Finding("remotes", Health.BROKEN, "none", "set COACHSYNC_API_URL, or a [remotes.NAME] in coachsync.toml")
+    urls = {} if database.health is Health.BROKEN else _urls_known(runtime)
     for remote in runtime.settings.all_remotes:
-        yield _remote(runtime, remote)
+        if moved := moved_from(remote, urls):
+            yield Finding(f"remote {remote.name}", Health.BROKEN, moved.found, moved.remedy)
+        else:
+            yield _remote(runtime, remote)
 
 
 def _database(runtime: Runtime) -> Finding:
@@ -113,6 +118,11 @@ def _database(runtime: Runtime) -> Finding:
             "database", Health.WARNING, f"schema {version}; no loops seen", "start `coachsync loops` or `up`"
         )
     return Finding("database", Health.OK, f"schema {version}, clock agrees, {len(loops)} loops seen")
+
+
+def _urls_known(runtime: Runtime) -> dict[str, str]:
+    with runtime.database.read() as session:
+        return urls_known(session)
 
 
 def _disk(runtime: Runtime) -> Finding:

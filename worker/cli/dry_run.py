@@ -36,6 +36,7 @@ class FirstRejected:
 
 def check_file(asked: Asked, runtime: Runtime, output: Output) -> ExitCode:
     require_remote(runtime.settings, output)
+    runtime.check_remotes()
     rejected = FirstRejected()
     return tell_rehearsed(take_file(asked, rejected, runtime, output), rejected, output)
 

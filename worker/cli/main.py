@@ -18,6 +18,7 @@ from worker.configuration.problems import SettingsError
 from worker.core.guard import GuardTripped
 from worker.intake.accept import KeyConflict
 from worker.intake.source import FileRefused
+from worker.store.remote_urls import RemoteMoved
 from worker.store.schema import NewerSchema
 
 GROUPS = (
@@ -90,7 +91,7 @@ def main() -> None:
         for line in str(error).splitlines():
             output.err.print(f"error: {line}", markup=False)
         sys.exit(ExitCode.REFUSED)
-    except (FileRefused, KeyConflict, NewerSchema) as error:
+    except (FileRefused, KeyConflict, NewerSchema, RemoteMoved) as error:
         _end(output, str(error), ExitCode.REFUSED)
     except GuardTripped as error:
         remedy = f"`coachsync approvals approve {error.approval_id}`, then the same command again, or --approve"

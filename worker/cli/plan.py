@@ -31,6 +31,7 @@ from worker.intake.source import FileRefused, source_for
 from worker.remote_access import policy_of
 from worker.runtime import Runtime
 from worker.store.foresight import Foresight, foresee, load_of
+from worker.store.remote_urls import RemoteMoved
 from worker.store.schema import NewerSchema
 
 
@@ -66,6 +67,7 @@ def plan(
     output = Output(as_json, failing=ExitCode.SOME_FAILED)
     with _told_as_errors(output), closing(open_runtime(output)) as runtime:
         require_remote(runtime.settings, output)
+        runtime.check_remotes()
         if out and out.exists() and Path(file).exists() and out.samefile(file):
             output.fail(f"-o: {out} is the file that is planned; name another")
         made = _make(file, runtime, output, refreshing=refresh_first)
@@ -82,7 +84,7 @@ def plan(
 def _told_as_errors(output: Output) -> Iterator[None]:
     try:
         yield
-    except (FileRefused, NewerSchema, SettingsError) as error:
+    except (FileRefused, NewerSchema, RemoteMoved, SettingsError) as error:
         output.fail(str(error))
 
 

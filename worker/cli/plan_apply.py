@@ -17,6 +17,7 @@ from worker.runtime import Runtime
 def apply_plan(asked: Asked, source: FileSource, runtime: Runtime, output: Output) -> Receipt | None:
     """None where the plan has nothing to do. Raises ``GuardTripped`` before anything is written."""
     require_remote(runtime.settings, output)
+    runtime.pin_remotes()
     rejected = RejectedFile(rejected_path(source, Path.cwd()))
     rejected.check_writable()
     return _take(asked, source, rejected, runtime, output)
@@ -25,6 +26,7 @@ def apply_plan(asked: Asked, source: FileSource, runtime: Runtime, output: Outpu
 def check_plan(asked: Asked, source: FileSource, runtime: Runtime, output: Output) -> ExitCode:
     """``--dry-run``: what would be taken now, and what has become stale; nothing is written."""
     require_remote(runtime.settings, output)
+    runtime.check_remotes()
     rejected = FirstRejected()
     receipt = _take(asked, source, rejected, runtime, output)
     return tell_rehearsed(receipt, rejected, output) if receipt else tell_nothing_to_do(asked, output)

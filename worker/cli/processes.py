@@ -44,6 +44,7 @@ def worker(
     output = Output()
     runtime = open_runtime(output)
     settings = runtime.settings
+    runtime.pin_remotes()
     configure_logging(settings)
     runtime.close()
     setup_logging.connect(_keep_our_logging, weak=False)
@@ -71,6 +72,7 @@ def loops() -> None:
     SIGTERM or Ctrl-C stops them within a round.
     """
     runtime = open_runtime(Output())
+    runtime.pin_remotes()
     configure_logging(runtime.settings)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

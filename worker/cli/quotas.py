@@ -126,4 +126,5 @@ def _accept_one(wish: QuotaRecalculation, new: NewBatch, runtime: Runtime, outpu
     remote = runtime.settings.remote_for(customer_of(wish.scorecard_template_name))
     if isinstance(remote, NoRemote):
         output.fail(f"--template: {remote.message}")
+    runtime.pin_remotes()
     return accept(runtime.database, [Offered(1, 1, wish)], new, runtime.settings.remote_for)

@@ -22,6 +22,7 @@ from worker.runtime import Runtime, WorkerRuntime
 from worker.store import drifts, quarantine, reconciling
 from worker.store.oversight_models import Drift, Reconciliation
 from worker.store.pauses import is_paused
+from worker.store.remote_urls import RemoteMoved
 
 drift_app = typer.Typer(help="Drift: the differences that the reconciliation has found.", no_args_is_help=True)
 LOOK_EVERY = 0.1  # seconds
@@ -52,6 +53,7 @@ def reconcile(
     """
     output = Output(as_json, failing=ExitCode.SOME_FAILED)
     with closing(open_runtime(output)) as runtime, closing(WorkerRuntime(runtime)) as sending:
+        _refuse_moved(runtime, output, dry_run=dry_run)
         profiles = _profiles(runtime, scope, output)
         runtime.redis.ping()  # without the limiter nobody sends: say so at once
         reconciler = reconciler_of(sending)
@@ -73,6 +75,13 @@ def list_drifts(
     with closing(open_runtime(output)) as runtime, runtime.database.read() as session:
         rows = [_drift_record(drift) for drift in drifts.list_drifts(session, limit, still_open=still_open)]
     output.table(DRIFT_COLUMNS, rows, empty="no difference was found")
+
+
+def _refuse_moved(runtime: Runtime, output: Output, *, dry_run: bool) -> None:
+    try:
+        (runtime.check_remotes if dry_run else runtime.pin_remotes)()
+    except RemoteMoved as moved:
+        output.fail(str(moved))
 
 
 def _profiles(runtime: Runtime, scope: str | None, output: Output) -> dict[str, Remote]:

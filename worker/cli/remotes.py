@@ -1,6 +1,6 @@
-"""``coachsync remotes``: how each remote is doing, and an end to what keeps one from being sent to."""
+"""``coachsync remotes``: how each is doing, an end to what keeps one from being sent to, and to what is known of it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import timedelta
 from typing import Annotated
@@ -12,14 +12,17 @@ from worker.cli.fleet import cooldown_left, forget_cooldown, look, why_away
 from worker.cli.options import DryRun, Json, open_runtime
 from worker.cli.output import ExitCode, Output, cell
 from worker.cli.remote_records import SECOND, lane_words, pause_record, quarantine_record, remote_record, remote_row
-from worker.configuration.remotes import Remote
+from worker.configuration.remotes import DEFAULT_REMOTE, Remote
 from worker.core.durations import in_words
 from worker.counts import counted
 from worker.runtime import Runtime
-from worker.store import remotes
+from worker.store import forgetting, remotes
+from worker.store.forgetting import Serves
 from worker.store.remotes import Held
 
-app = typer.Typer(help="Remotes: how each is doing; end what keeps one from being sent to.", no_args_is_help=True)
+app = typer.Typer(
+    help="Remotes: how each is doing; end what keeps one from being sent to; forget one.", no_args_is_help=True
+)
 
 COLUMNS = ("remote", "state", "since", "why", "probes", "nextProbe", "pauses", "waiting", "limits", "cooldown")
 Name = Annotated[str, typer.Argument(metavar="NAME", help="As `coachsync remotes list` has it.")]
@@ -73,6 +76,44 @@ def release(name: Name, dry_run: DryRun = False, as_json: Json = False) -> None:
                 found = remotes.release(session, name)
             runtime.dispatcher.nudge()
     _tell(name, found, cooldown, output, dry_run=dry_run)
+
+
+@app.command()
+def forget(
+    name: Name,
+    yes: Annotated[bool, typer.Option("--yes", help="You mean it: it cannot be undone.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Forget where a remote is and what is known of its targets and quotas, so that its URL may be another API's.
+
+    Stop `coachsync up`, workers and loops first: they go on with the URL they were started with. Jobs and their
+    stories stay. Exit code 2: jobs for it are open, or --yes is missing, and nothing was changed.
+
+    Example: coachsync remotes forget default --yes
+    """
+    output = Output(as_json)
+    with closing(open_runtime(output)) as runtime:
+        _checked(name, runtime, output)
+        serves = _serves(name, runtime.settings.remotes)
+        with (runtime.database.write if yes else runtime.database.read)() as session:
+            found = (forgetting.forget if yes else forgetting.known_of)(session, name, serves)
+    if found.open:
+        remedy = f"wait for their end, or `coachsync jobs cancel --remote {name}`"
+        output.fail(f"open jobs of {name}: {found.open:,}; {remedy}; nothing was changed")
+    what = f"{counted(found.targets, 'target')} and {counted(found.quotas, 'quota')}"
+    what += f" at {found.api_url}" if found.api_url else ""
+    if not yes:
+        output.fail(f"--yes: all that is known of {name} would be forgotten: {what}; give --yes if that is meant")
+    if as_json:
+        output.json({"remote": name, "apiUrl": found.api_url, "targets": found.targets, "quotas": found.quotas})
+    output.say(f"Forgotten is what was known of {name}: {what}.")
+
+
+def _serves(name: str, tables: Sequence[Remote]) -> Serves:
+    """Of one that the settings do not name nobody knows whose targets are its."""
+    if name == DEFAULT_REMOTE:
+        return Serves(tuple(customer for remote in tables for customer in remote.customers), but=True)
+    return Serves(next((remote.customers for remote in tables if remote.name == name), ()))
 
 
 def _named(runtime: Runtime) -> dict[str, Remote]:

@@ -4,7 +4,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -97,9 +97,9 @@ def _specs(settings: Settings, workers: int, sandbox: SandboxAsked | None, outpu
 
 
 def _prepare_database(settings: Settings, output: Output) -> None:
-    runtime = Runtime(settings)
-    before, after = schema.upgrade(runtime.database)
-    runtime.close()
+    with closing(Runtime(settings)) as runtime:
+        before, after = schema.upgrade(runtime.database)
+        runtime.pin_remotes()
     if before != after:
         output.note(f"The database's schema is now at {after}.")
 

@@ -206,6 +206,16 @@ class Pause(SQLModel, table=True):
     until: datetime = instant(nullable=False)
 
 
+class RemoteRow(SQLModel, table=True):
+    """A remote that has been used: ``api_url`` is where all that is known of its targets and quotas came from."""
+
+    __tablename__ = "remotes"
+
+    name: str = Field(primary_key=True)
+    api_url: str
+    first_used_at: datetime = instant(nullable=False)
+
+
 class Heartbeat(SQLModel, table=True):
     """A process of ours that was alive at ``seen_at``."""
 

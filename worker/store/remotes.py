@@ -15,6 +15,7 @@ from worker.store import dispatching, pauses, quarantine
 from worker.store.depths import lane_depths
 from worker.store.engine import database_now
 from worker.store.models import Pause, Quarantine
+from worker.store.remote_urls import urls_known
 from worker.store.selection import in_state
 from worker.store.tables import attempts, jobs
 
@@ -48,7 +49,7 @@ def standings(session: Session, named: Iterable[str]) -> list[Standing]:
     waiting = Counter[str]()
     for depth in lane_depths(session, now):
         waiting[depth.remote] += depth.due + depth.later
-    names = dict.fromkeys([*named, *sorted({*aside, *(one.remote for one in paused), *waiting})])
+    names = dict.fromkeys([*named, *sorted({*aside, *(one.remote for one in paused), *waiting, *urls_known(session)})])
     return [
         Standing(name, now, aside.get(name), [one for one in paused if one.remote == name], waiting[name])
         for name in names

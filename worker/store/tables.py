@@ -14,6 +14,7 @@ from worker.store.models import (
     Quarantine,
     QuotaAnswer,
     Rejection,
+    RemoteRow,
     Resource,
 )
 from worker.store.oversight_models import Approval, Cadence, Drift, Reconciliation
@@ -34,6 +35,7 @@ pauses = _table(Pause)
 quarantines = _table(Quarantine)
 quota_answers = _table(QuotaAnswer)
 rejections = _table(Rejection)
+remotes = _table(RemoteRow)
 resources = _table(Resource)
 agents = _table(AgentRow)
 approvals = _table(Approval)
