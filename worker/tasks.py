@@ -1,4 +1,4 @@
-"""Celery's side: two tasks, and what a worker process opens and closes around them."""
+"""Celery's side: two tasks, what a worker process opens and closes around them, and what a worker tells of itself."""
 
 from threading import Event
 from typing import Any
@@ -6,10 +6,11 @@ from typing import Any
 from celery import Task, shared_task
 from celery.exceptions import Reject
 from celery.signals import worker_process_init, worker_process_shutdown
+from celery.worker.control import inspect_command
 from sqlalchemy.exc import SQLAlchemyError
 
 from schemas.lanes import Lane
-from worker.app import EVENTS_TASK, TASK
+from worker.app import EVENTS_TASK, HELLO, TASK
 from worker.configuration import settings
 from worker.configuration.problems import SettingsError
 from worker.executor import Chunk, Summary
@@ -59,6 +60,11 @@ def submit_roster_events(self: Task, *given: Any, **named: Any) -> None:
         _log.warning("roster_events_wait", door="celery", error=repr(error)[:300])
         Event().wait(PAUSE)
         raise Reject(error, requeue=True) from error
+
+
+@inspect_command(name=HELLO)
+def hello(state: Any, **_: Any) -> dict[str, Any]:
+    return {"settings": state.app.conf.get("settings_fingerprint")}
 
 
 def _tell(summary: Summary, jobs: int) -> None:

@@ -92,8 +92,9 @@ def test_where_all_is_in_place_the_doctor_finds_nothing_to_do_and_ends_with_0(
         assert {operation for operation, _ in sandbox.ledger.counts()} == {"get_target"}
     assert {health for health, _, _ in found.values()} == {"ok"}
     assert {remedy for *_, remedy in found.values()} == {""}
-    assert list(found) == ["settings", "database", "home", "broker", "remote default"]
-    assert found["database"][1] == f"schema {schema.newest()}, clock agrees, 1 loops seen"
+    assert list(found) == ["settings", "database", "home", "broker", "loops", "remote default"]
+    assert found["database"][1] == f"schema {schema.newest()}, clock agrees"
+    assert found["loops"][1] == "1 seen"
     assert found["broker"][1].endswith(", 1 workers answer")
     assert found["remote default"][1].startswith(f"{sandbox.url} answers in ")
 
@@ -119,8 +120,7 @@ def test_a_database_without_tables_is_told_to_be_upgraded_and_then_is_well(empty
 def test_loops_that_nobody_runs_are_a_warning(store: Database, coachsync: Command) -> None:
     with store.write() as session:
         beat(session, "here:1", "other")
-    found = ("warning", f"schema {schema.newest()}; no loops seen", "start `coachsync loops` or `up`")
-    assert examined(coachsync)["database"] == found
+    assert examined(coachsync)["loops"] == ("warning", "none seen", "start `coachsync loops` or `up`")
 
 
 @pytest.mark.parametrize(

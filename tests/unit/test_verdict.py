@@ -21,14 +21,17 @@ def remote(
     return RemoteState(name, named, waiting, aside, cooldown)
 
 
-def seen(*remotes: RemoteState, broker: bool = True, workers: int = 1, loops: int = 1) -> Situation:
-    return Situation(broker, workers, loops, remotes)
+def seen(
+    *remotes: RemoteState, broker: bool = True, workers: int = 1, loops: int = 1, strangers: tuple[str, ...] = ()
+) -> Situation:
+    return Situation(broker, workers, loops, remotes, strangers)
 
 
 NO_WORKER = "no worker seen: start one with `coachsync worker`"
 NO_LOOPS = "no loops seen: start them with `coachsync loops`"
 NO_BROKER = "the broker cannot be reached: nothing is sent until it is back, and nothing accepted is lost"
 ASIDE = remote(aside=SINCE)
+OTHERS = "with other settings of the remotes than this shell has: set the same in both places, and start them anew"
 
 
 @pytest.mark.parametrize(
@@ -47,6 +50,10 @@ ASIDE = remote(aside=SINCE)
         (seen(remote(), workers=0), NO_WORKER),
         (seen(remote(), loops=0), NO_LOOPS),
         (seen(remote(), broker=False, workers=0), NO_BROKER),
+        (
+            seen(remote(), strangers=("loops here:1",)),
+            f"loops here:1 runs {OTHERS} (`coachsync config` shows what is in force here)",
+        ),
         (seen(), "no remote is configured: set COACHSYNC_API_URL"),
         (
             seen(remote(), remote("gone", named=False, waiting=1200)),

@@ -3,14 +3,13 @@
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 
 import typer
-from kombu.exceptions import OperationalError as BrokerError
 from redis import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -18,17 +17,20 @@ from api_adapter.outcomes import Answered, Missing, Outcome, Refused, Unauthoriz
 from api_adapter.rate_limit.permits import Permit
 from schemas.coaching import Target
 from schemas.lanes import Lane
-from worker.cli.fleet import answering_workers
+from worker.cli.fleet import Fleet, look, strangers, why_away
 from worker.cli.options import Json
 from worker.cli.output import ExitCode, Output
 from worker.clock import utc_now
 from worker.configuration import settings as settings_module
 from worker.configuration.problems import SettingsError
 from worker.configuration.remotes import Remote
+from worker.configuration.settings import Settings
+from worker.core.verdict import MAKE_ALIKE, strange_words
 from worker.runtime import Runtime, WorkerRuntime
 from worker.store import schema
 from worker.store.engine import database_now
 from worker.store.heartbeats import seen_within
+from worker.store.models import Heartbeat
 from worker.store.remote_urls import moved_from, urls_known
 
 MOST_SKEW = timedelta(seconds=5)
@@ -50,6 +52,14 @@ class Finding:
     health: Health
     found: str
     remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What the database says of processes, and of where the remotes are."""
+
+    loops: Sequence[Heartbeat] = ()
+    urls: Mapping[str, str] = field(default_factory=dict)
 
 
 def register(root: typer.Typer) -> None:
@@ -82,13 +92,18 @@ def _findings() -> list[Finding]:
 def _examine(runtime: Runtime) -> Iterator[Finding]:
     yield Finding("settings", Health.OK, "can be read")
     yield (database := _database(runtime))
+    stored = Stored() if database.health is Health.BROKEN else _read(runtime)
     yield _disk(runtime)
-    yield _broker(runtime)
+    fleet = look(runtime)
+    yield _broker(runtime, fleet)
+    if database.health is not Health.BROKEN:
+        yield _loops(stored)
+    if strange := strangers(stored.loops, fleet.workers, runtime.settings.all_remotes):
+        yield Finding("processes", Health.WARNING, strange_words(strange), MAKE_ALIKE)
     if not runtime.settings.all_remotes:
         yield Finding("remotes", Health.BROKEN, "none", "set COACHSYNC_API_URL, or a [remotes.NAME] in coachsync.toml")
-    urls = {} if database.health is Health.BROKEN else _urls_known(runtime)
     for remote in runtime.settings.all_remotes:
-        if moved := moved_from(remote, urls):
+        if moved := moved_from(remote, stored.urls):
             yield Finding(f"remote {remote.name}", Health.BROKEN, moved.found, moved.remedy)
         else:
             yield _remote(runtime, remote)
@@ -103,7 +118,6 @@ def _database(runtime: Runtime) -> Finding:
             return Finding("database", Health.BROKEN, found, "run `coachsync db upgrade`")
         with runtime.database.read() as session:
             skew = abs(database_now(session) - utc_now())
-            loops = [beat for beat in seen_within(session, SEEN_WITHIN) if beat.role == "loops"]
     except schema.NewerSchema as error:
         found, _, remedy = str(error).partition(": ")
         return Finding("database", Health.BROKEN, found, remedy)
@@ -113,16 +127,12 @@ def _database(runtime: Runtime) -> Finding:
     if skew > MOST_SKEW:
         found = f"its clock and ours are {skew.total_seconds():.0f} s apart"
         return Finding("database", Health.WARNING, found, "synchronise both machines' clocks (NTP)")
-    if not loops:
-        return Finding(
-            "database", Health.WARNING, f"schema {version}; no loops seen", "start `coachsync loops` or `up`"
-        )
-    return Finding("database", Health.OK, f"schema {version}, clock agrees, {len(loops)} loops seen")
+    return Finding("database", Health.OK, f"schema {version}, clock agrees")
 
 
-def _urls_known(runtime: Runtime) -> dict[str, str]:
+def _read(runtime: Runtime) -> Stored:
     with runtime.database.read() as session:
-        return urls_known(session)
+        return Stored([beat for beat in seen_within(session, SEEN_WITHIN) if beat.role == "loops"], urls_known(session))
 
 
 def _disk(runtime: Runtime) -> Finding:
@@ -138,15 +148,14 @@ def _disk(runtime: Runtime) -> Finding:
     return Finding("home", Health.OK, f"{home}, {free // 1024**3} GiB free")
 
 
-def _broker(runtime: Runtime) -> Finding:
+def _broker(runtime: Runtime, fleet: Fleet) -> Finding:
+    if fleet.broker_error:
+        return _broker_away(fleet.broker_error, runtime.settings)
     try:
         info = runtime.redis.info()
         policy = runtime.redis.config_get("maxmemory-policy").get("maxmemory-policy", "noeviction")
-        workers = len(answering_workers(runtime.app))
-    except (RedisError, BrokerError, OSError) as error:
-        embedded = runtime.settings.embedded_broker
-        remedy = "start `coachsync up`" if embedded else "check COACHSYNC_BROKER_URL, and that the server runs"
-        return Finding("broker", Health.BROKEN, str(error).splitlines()[0], remedy)
+    except RedisError as error:
+        return _broker_away(why_away(error), runtime.settings)
     server = f"{info.get('server_name', 'redis')} {info.get('valkey_version') or info.get('redis_version')}"
     if policy != "noeviction":
         found = f"{server} may evict keys ({policy})"
@@ -156,9 +165,22 @@ def _broker(runtime: Runtime) -> Finding:
         return Finding(
             "broker", Health.WARNING, found, "set appendonly yes: restarts are then quicker; nothing is lost"
         )
-    if not workers:
+    if not fleet.workers:
         return Finding("broker", Health.WARNING, f"{server}; no worker answers", "start `coachsync worker` or `up`")
-    return Finding("broker", Health.OK, f"{server}, {workers} workers answer")
+    return Finding("broker", Health.OK, f"{server}, {len(fleet.workers)} workers answer")
+
+
+def _broker_away(why: str, settings: Settings) -> Finding:
+    remedy = (
+        "start `coachsync up`" if settings.embedded_broker else "check COACHSYNC_BROKER_URL, and that the server runs"
+    )
+    return Finding("broker", Health.BROKEN, why, remedy)
+
+
+def _loops(stored: Stored) -> Finding:
+    if not stored.loops:
+        return Finding("loops", Health.WARNING, "none seen", "start `coachsync loops` or `up`")
+    return Finding("loops", Health.OK, f"{len(stored.loops)} seen")
 
 
 def _remote(runtime: Runtime, remote: Remote) -> Finding:

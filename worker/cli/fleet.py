@@ -1,7 +1,7 @@
 """What runs at this moment, asked of the broker: the workers, and each remote's limiter."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -13,19 +13,22 @@ from redis.asyncio import Redis as AsyncRedis
 from api_adapter.rate_limit.permits import Usage
 from api_adapter.rate_limit.policy import History
 from api_adapter.rate_limit.shared import LimiterAwayError, SharedLimiter
+from worker.app import HELLO
 from worker.configuration.remotes import Remote
+from worker.core.fingerprint import differing, fingerprint
 from worker.remote_access import limiter_of
 from worker.runtime import REDIS_CONNECT_TIMEOUT, REDIS_TIMEOUT, Runtime
+from worker.store.models import Heartbeat
 
-PING_SECONDS = 1.0
+ANSWER_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """``usages`` by remote, without those whose limiter could not be asked."""
+    """``workers`` by name, with the fingerprint of their settings; ``usages`` by remote, but where nobody could say."""
 
     broker_error: str | None = None
-    workers: Sequence[str] = ()
+    workers: Mapping[str, str | None] = field(default_factory=dict)
     usages: Mapping[str, Usage] = field(default_factory=dict)
 
 
@@ -33,7 +36,7 @@ def look(runtime: Runtime, *, workers: bool = True) -> Fleet:
     """``workers``: they are asked too, which takes a second."""
     try:
         runtime.redis.ping()
-        answering = answering_workers(runtime.app) if workers else ()
+        answering = answering_workers(runtime.app) if workers else {}
     except (RedisError, OperationalError) as error:
         return Fleet(broker_error=why_away(error))
     return Fleet(workers=answering, usages=asyncio.run(_usages(runtime)))
@@ -44,15 +47,22 @@ def why_away(error: Exception) -> str:
     return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
-def answering_workers(app: Celery) -> list[str]:
-    """Asked on a connection that ends with the question.
+def answering_workers(app: Celery) -> dict[str, str | None]:
+    """The fingerprint of each one's settings, where it tells it. Asked on a connection that ends with the question.
 
     One of Celery's pool would stay behind with a read under way: kombu, in every process that is forked from this one,
     waits for that read's answer before the process begins.
     """
     with app.connection_for_write() as connection:
-        answers = app.control.ping(timeout=PING_SECONDS, connection=connection)
-    return sorted(name for answer in answers for name in answer)
+        answers = app.control.broadcast(HELLO, reply=True, timeout=ANSWER_SECONDS, connection=connection)
+    told = {name: said.get("settings") for answer in answers for name, said in answer.items()}
+    return dict(sorted(told.items()))
+
+
+def strangers(loops: Iterable[Heartbeat], workers: Mapping[str, str | None], remotes: Iterable[Remote]) -> list[str]:
+    """Those that run with other settings of the remotes than ours."""
+    seen = {f"loops {beat.name}": beat.settings for beat in loops}
+    return differing(seen | {f"worker {name}": theirs for name, theirs in workers.items()}, fingerprint(remotes))
 
 
 def cooldown_left(runtime: Runtime, remote: Remote) -> timedelta:

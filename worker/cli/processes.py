@@ -17,6 +17,7 @@ from api_adapter.sandbox.options import DEFAULT_TARGETS, SandboxOptions
 from api_adapter.sandbox.server import run as run_sandbox
 from worker.cli.options import open_runtime
 from worker.cli.output import ExitCode, Output
+from worker.core.fingerprint import fingerprint
 from worker.log import configure_logging
 from worker.loops.heart import Heart
 from worker.loops.pruner import Pruner
@@ -47,6 +48,7 @@ def worker(
     runtime.pin_remotes()
     configure_logging(settings)
     runtime.close()
+    runtime.app.conf.settings_fingerprint = fingerprint(settings.all_remotes)
     setup_logging.connect(_keep_our_logging, weak=False)
     arguments = [
         "worker",
@@ -99,10 +101,11 @@ def _scheduled(runtime: Runtime) -> list[Scheduled]:
     database, settings = runtime.database, runtime.settings
     keep = timedelta(days=settings.retention_days)
     second = timedelta(seconds=1)
+    heart = Heart(database, process_name(), "loops", fingerprint(settings.all_remotes))
     return [
         Scheduled("dispatcher", runtime.dispatcher, second / 10, second / 2),
         Scheduled("rescuer", Rescuer(database), second, second * 2),
-        Scheduled("heart", Heart(database, process_name(), "loops"), second * 10, second * 10),
+        Scheduled("heart", heart, second * 10, second * 10),
         Scheduled("pruner", Pruner(database, keep), second, second * 600),
     ]
 

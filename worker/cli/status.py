@@ -7,7 +7,7 @@ from datetime import timedelta
 import typer
 from sqlmodel import Session
 
-from worker.cli.fleet import Fleet, look
+from worker.cli.fleet import Fleet, look, strangers
 from worker.cli.options import Json, open_runtime
 from worker.cli.output import Output
 from worker.cli.status_report import Stored, show_status, status_record
@@ -46,8 +46,8 @@ def status(as_json: Json = False) -> None:
         with runtime.database.read() as session:
             stored = _read(session, remotes)
         fleet = look(runtime)
-    verdict = judge(_situation(stored, fleet, remotes))
-    report = status_record(verdict, stored, fleet, remotes)
+    situation = _situation(stored, fleet, remotes)
+    report = status_record(judge(situation), stored, fleet, remotes) | {"strangers": situation.strangers}
     if as_json:
         output.json(report)
     else:
@@ -79,6 +79,7 @@ def _situation(stored: Stored, fleet: Fleet, remotes: Sequence[Remote]) -> Situa
         workers=len(fleet.workers),
         loops=len(stored.loops),
         remotes=[_remote_state(name, stored, fleet, named=name in named) for name in names],
+        strangers=strangers(stored.loops, fleet.workers, remotes),
     )
 
 

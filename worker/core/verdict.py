@@ -8,6 +8,8 @@ from schemas.instants import format_instant
 from worker.core.durations import in_words
 from worker.counts import counted
 
+MAKE_ALIKE = "set the same in both places, and start them anew (`coachsync config` shows what is in force here)"
+
 
 @dataclass(frozen=True, slots=True)
 class RemoteState:
@@ -22,12 +24,16 @@ class RemoteState:
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """``workers`` and ``loops`` that were seen; without the broker no worker can be."""
+    """``workers`` and ``loops`` that were seen; without the broker no worker can be.
+
+    ``strangers``: those of them that run with other settings of the remotes than who is looking.
+    """
 
     broker: bool
     workers: int
     loops: int
     remotes: Sequence[RemoteState]
+    strangers: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +59,13 @@ def _processes(situation: Situation) -> Iterator[str]:
         yield "no worker seen: start one with `coachsync worker`"
     if not situation.loops:
         yield "no loops seen: start them with `coachsync loops`"
+    if situation.strangers:
+        yield f"{strange_words(situation.strangers)}: {MAKE_ALIKE}"
+
+
+def strange_words(strangers: Sequence[str]) -> str:
+    runs = "runs" if len(strangers) == 1 else "run"
+    return f"{' and '.join(strangers)} {runs} with other settings of the remotes than this shell has"
 
 
 def _remotes(remotes: Sequence[RemoteState]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The heart tells the store that this process is alive."""
+"""The heart tells the store that this process is alive, and with which settings."""
 
 from dataclasses import dataclass
 
@@ -11,8 +11,9 @@ class Heart:
     database: Database
     name: str
     role: str
+    settings: str
 
     def run_once(self) -> int:
         with self.database.write() as session:
-            beat(session, self.name, self.role)
+            beat(session, self.name, self.role, self.settings)
         return 0

@@ -13,8 +13,9 @@ from worker.store.upsert import insert_or_replace
 FORGOTTEN_AFTER = timedelta(days=1)
 
 
-def beat(session: Session, name: str, role: str) -> None:
-    insert_or_replace(session, heartbeats, [{"name": name, "role": role, "seen_at": database_now(session)}])
+def beat(session: Session, name: str, role: str, settings: str | None = None) -> None:
+    row = {"name": name, "role": role, "seen_at": database_now(session), "settings": settings}
+    insert_or_replace(session, heartbeats, [row])
 
 
 def seen_within(session: Session, window: timedelta) -> list[Heartbeat]:

@@ -217,13 +217,14 @@ class RemoteRow(SQLModel, table=True):
 
 
 class Heartbeat(SQLModel, table=True):
-    """A process of ours that was alive at ``seen_at``."""
+    """A process of ours that was alive at ``seen_at``; ``settings`` is the fingerprint of those of the remotes."""
 
     __tablename__ = "heartbeats"
 
     name: str = Field(primary_key=True)
     role: str
     seen_at: datetime = instant(nullable=False)
+    settings: str | None = None
 
 
 class Installation(SQLModel, table=True):
