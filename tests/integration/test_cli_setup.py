@@ -1,9 +1,11 @@
 """What an installation is set up with: `doctor` finds troubles and remedies, `config` shows, `db upgrade` migrates."""
 
+import re
 import signal
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -13,10 +15,12 @@ from sqlalchemy import text
 from api_adapter.sandbox.background import background_sandbox
 from api_adapter.sandbox.options import SandboxOptions
 from tests.integration.cli_rig import NOBODY, Command, chosen_store, command_on, on_both
+from tests.integration.store_rig import job_of, wish
 from tests.services import processes
 from worker.store import schema
-from worker.store.engine import Database
+from worker.store.engine import Database, database_now
 from worker.store.heartbeats import beat
+from worker.store.models import Heartbeat
 from worker.store.schema import NewerSchema
 
 AWAY = "http://127.0.0.1:1"
@@ -120,7 +124,18 @@ def test_a_database_without_tables_is_told_to_be_upgraded_and_then_is_well(empty
 def test_loops_that_nobody_runs_are_a_warning(store: Database, coachsync: Command) -> None:
     with store.write() as session:
         beat(session, "here:1", "other")
-    assert examined(coachsync)["loops"] == ("warning", "none seen", "start `coachsync loops` or `up`")
+    assert examined(coachsync)["loops"] == ("warning", "no loops seen", "start `coachsync loops` or `up`")
+
+
+def test_loops_that_are_dead_while_work_waits_are_broken(store: Database, coachsync: Command) -> None:
+    start_loops(store)
+    assert examined(coachsync)["loops"] == ("ok", "1 seen", "")
+    job_of(store, wish(1))
+    with store.write() as session:
+        session.get_one(Heartbeat, "here:1").seen_at = database_now(session) - timedelta(minutes=5)
+    health, found, remedy = examined(coachsync)["loops"]
+    assert (health, remedy) == ("broken", "start `coachsync loops` or `up`")
+    assert re.fullmatch(r"no loops seen for 5 min 0\d s, and 1 job waits", found)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """`coachsync status`: the verdict first, then what it rests on; also while the broker is away."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from worker.core.decisions import Fail, Retry
 from worker.store.dispatching import take_due
 from worker.store.engine import Database, database_now
 from worker.store.heartbeats import beat
+from worker.store.models import Heartbeat
 from worker.store.quarantine import put_aside
 from worker.store.tables import wants
 
@@ -149,17 +151,19 @@ def test_a_look_at_the_workers_leaves_no_read_under_way(
         assert reading() <= before
 
 
-def test_loops_that_have_not_been_heard_of_for_a_while_are_not_seen(
-    store: Database, valkey: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_loops_that_have_not_been_heard_of_for_a_while_are_not_seen(store: Database, coachsync: Command) -> None:
+    job_of(store, wish(1))
+    with store.write() as session:
+        beat(session, "there:2", "other")
+    assert "; no loops seen, and 1 job waits: start them with `coachsync loops`" in coachsync.json("status")["verdict"]
     with store.write() as session:
         beat(session, "here:1", "loops")
-        beat(session, "there:2", "other")
-    coachsync = command_on(store, tmp_path, broker_url=valkey)
     assert [one["name"] for one in coachsync.json("status")["loops"]] == ["here:1"]
-    monkeypatch.setattr("worker.cli.status.LOOPS_SEEN_WITHIN", timedelta(0))
-    assert "no loops seen: start them with `coachsync loops`" in coachsync.json("status")["verdict"]
+    with store.write() as session:
+        session.get_one(Heartbeat, "here:1").seen_at = database_now(session) - timedelta(minutes=5)
+    said = coachsync.json("status")
+    assert said["loops"] == []
+    assert re.search(r"; no loops seen for 5 min 0\d s, and 1 job waits: start them with", said["verdict"])
 
 
 @on_both

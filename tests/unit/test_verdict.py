@@ -1,6 +1,7 @@
 """The state of the whole in one line: what needs a person comes first, and well is said only where all is."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -21,10 +22,8 @@ def remote(
     return RemoteState(name, named, waiting, aside, cooldown)
 
 
-def seen(
-    *remotes: RemoteState, broker: bool = True, workers: int = 1, loops: int = 1, strangers: tuple[str, ...] = ()
-) -> Situation:
-    return Situation(broker, workers, loops, remotes, strangers)
+def seen(*remotes: RemoteState, broker: bool = True, workers: int = 1, loops: int = 1, **more: Any) -> Situation:
+    return Situation(broker, workers, loops, remotes, **more)
 
 
 NO_WORKER = "no worker seen: start one with `coachsync worker`"
@@ -49,6 +48,11 @@ OTHERS = "with other settings of the remotes than this shell has: set the same i
         ),
         (seen(remote(), workers=0), NO_WORKER),
         (seen(remote(), loops=0), NO_LOOPS),
+        (
+            seen(remote(waiting=2), remote("emea", waiting=1), loops=0, silent_for=timedelta(minutes=3)),
+            "no loops seen for 3 min 00 s, and 3 jobs wait: start them with `coachsync loops`",
+        ),
+        (seen(remote(waiting=1), loops=0), "no loops seen, and 1 job waits: start them with `coachsync loops`"),
         (seen(remote(), broker=False, workers=0), NO_BROKER),
         (
             seen(remote(), strangers=("loops here:1",)),

@@ -3,7 +3,7 @@
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -25,17 +25,16 @@ from worker.configuration import settings as settings_module
 from worker.configuration.problems import SettingsError
 from worker.configuration.remotes import Remote
 from worker.configuration.settings import Settings
-from worker.core.verdict import MAKE_ALIKE, strange_words
+from worker.core.verdict import MAKE_ALIKE, silence_words, strange_words
 from worker.runtime import Runtime, WorkerRuntime
 from worker.store import schema
+from worker.store.depths import lane_depths
 from worker.store.engine import database_now
-from worker.store.heartbeats import seen_within
-from worker.store.models import Heartbeat
+from worker.store.heartbeats import Loops, loops
 from worker.store.remote_urls import moved_from, urls_known
 
 MOST_SKEW = timedelta(seconds=5)
 LEAST_DISK = 500 * 1024 * 1024
-SEEN_WITHIN = timedelta(seconds=60)
 
 
 class Health(StrEnum):
@@ -58,7 +57,8 @@ class Finding:
 class Stored:
     """What the database says of processes, and of where the remotes are."""
 
-    loops: Sequence[Heartbeat] = ()
+    loops: Loops = field(default_factory=Loops)
+    waiting: int = 0
     urls: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -98,7 +98,7 @@ def _examine(runtime: Runtime) -> Iterator[Finding]:
     yield _broker(runtime, fleet)
     if database.health is not Health.BROKEN:
         yield _loops(stored)
-    if strange := strangers(stored.loops, fleet.workers, runtime.settings.all_remotes):
+    if strange := strangers(stored.loops.beating, fleet.workers, runtime.settings.all_remotes):
         yield Finding("processes", Health.WARNING, strange_words(strange), MAKE_ALIKE)
     if not runtime.settings.all_remotes:
         yield Finding("remotes", Health.BROKEN, "none", "set COACHSYNC_API_URL, or a [remotes.NAME] in coachsync.toml")
@@ -132,7 +132,8 @@ def _database(runtime: Runtime) -> Finding:
 
 def _read(runtime: Runtime) -> Stored:
     with runtime.database.read() as session:
-        return Stored([beat for beat in seen_within(session, SEEN_WITHIN) if beat.role == "loops"], urls_known(session))
+        depths = lane_depths(session, database_now(session))
+        return Stored(loops(session), sum(depth.due + depth.later for depth in depths), urls_known(session))
 
 
 def _disk(runtime: Runtime) -> Finding:
@@ -178,9 +179,11 @@ def _broker_away(why: str, settings: Settings) -> Finding:
 
 
 def _loops(stored: Stored) -> Finding:
-    if not stored.loops:
-        return Finding("loops", Health.WARNING, "none seen", "start `coachsync loops` or `up`")
-    return Finding("loops", Health.OK, f"{len(stored.loops)} seen")
+    if beating := len(stored.loops.beating):
+        return Finding("loops", Health.OK, f"{beating} seen")
+    health = Health.BROKEN if stored.waiting else Health.WARNING
+    found = silence_words(stored.loops.silent_for, stored.waiting)
+    return Finding("loops", health, found, "start `coachsync loops` or `up`")
 
 
 def _remote(runtime: Runtime, remote: Remote) -> Finding:

@@ -23,9 +23,8 @@ from worker.store.depths import (
     roster_depth,
 )
 from worker.store.engine import database_now
-from worker.store.heartbeats import seen_within
+from worker.store.heartbeats import loops
 
-LOOPS_SEEN_WITHIN = timedelta(seconds=45)  # they beat every 10 s, one at a time with their work
 MINUTE = timedelta(minutes=1)
 
 
@@ -65,7 +64,7 @@ def _read(session: Session, remotes: Sequence[Remote]) -> Stored:
         totals=batch_totals(session),
         aside={row.remote: row for row in quarantine.list_all(session)},
         pauses=pauses.standing(session),
-        loops=[beat for beat in seen_within(session, LOOPS_SEEN_WITHIN) if beat.role == "loops"],
+        loops=loops(session),
         roster=roster_depth(session),
         requests={remote.name: requests_since(session, remote.name, MINUTE, now) for remote in remotes},
     )
@@ -77,9 +76,10 @@ def _situation(stored: Stored, fleet: Fleet, remotes: Sequence[Remote]) -> Situa
     return Situation(
         broker=fleet.broker_error is None,
         workers=len(fleet.workers),
-        loops=len(stored.loops),
+        loops=len(stored.loops.beating),
         remotes=[_remote_state(name, stored, fleet, named=name in named) for name in names],
-        strangers=strangers(stored.loops, fleet.workers, remotes),
+        silent_for=stored.loops.silent_for,
+        strangers=strangers(stored.loops.beating, fleet.workers, remotes),
     )
 
 

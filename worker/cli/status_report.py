@@ -22,7 +22,8 @@ from worker.configuration.remotes import Remote
 from worker.core.durations import in_words
 from worker.core.verdict import Verdict
 from worker.store.depths import BatchTotals, LaneDepth, RosterDepth
-from worker.store.models import Heartbeat, Pause, Quarantine
+from worker.store.heartbeats import Loops
+from worker.store.models import Pause, Quarantine
 
 LANE_COLUMNS = ("remote", "lane", "due", "oldest", "later", "nextAt", "published", "running")
 
@@ -38,7 +39,7 @@ class Stored:
     totals: BatchTotals
     aside: dict[str, Quarantine]
     pauses: Sequence[Pause]
-    loops: Sequence[Heartbeat]
+    loops: Loops
     roster: RosterDepth
     requests: dict[str, int]
 
@@ -69,7 +70,7 @@ def status_record(verdict: Verdict, stored: Stored, fleet: Fleet, remotes: Seque
         },
         "broker": {"reachable": fleet.broker_error is None, "error": fleet.broker_error},
         "workers": list(fleet.workers),
-        "loops": [{"name": beat.name, "seenAt": beat.seen_at} for beat in stored.loops],
+        "loops": [{"name": beat.name, "seenAt": beat.seen_at} for beat in stored.loops.beating],
     }
 
 

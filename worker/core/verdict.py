@@ -26,7 +26,8 @@ class RemoteState:
 class Situation:
     """``workers`` and ``loops`` that were seen; without the broker no worker can be.
 
-    ``strangers``: those of them that run with other settings of the remotes than who is looking.
+    Where no loops were, none has been for ``silent_for``, if there ever were any. ``strangers``: those of them that run
+    with other settings of the remotes than who is looking.
     """
 
     broker: bool
@@ -34,6 +35,7 @@ class Situation:
     loops: int
     remotes: Sequence[RemoteState]
     strangers: Sequence[str] = ()
+    silent_for: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +60,16 @@ def _processes(situation: Situation) -> Iterator[str]:
     elif not situation.workers:
         yield "no worker seen: start one with `coachsync worker`"
     if not situation.loops:
-        yield "no loops seen: start them with `coachsync loops`"
+        waiting = sum(remote.waiting for remote in situation.remotes)
+        yield f"{silence_words(situation.silent_for, waiting)}: start them with `coachsync loops`"
     if situation.strangers:
         yield f"{strange_words(situation.strangers)}: {MAKE_ALIKE}"
+
+
+def silence_words(silent_for: timedelta | None, waiting: int) -> str:
+    """No loops were seen; without them what waits is not brought to the workers."""
+    seen = f"no loops seen for {in_words(silent_for)}" if silent_for else "no loops seen"
+    return f"{seen}, and {counted(waiting, 'job waits', 'jobs wait')}" if waiting else seen
 
 
 def strange_words(strangers: Sequence[str]) -> str:

@@ -1,8 +1,9 @@
 """Which processes of ours are alive."""
 
+from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 from sqlmodel import Session, col
 
 from worker.store.engine import database_now
@@ -10,7 +11,16 @@ from worker.store.models import Heartbeat
 from worker.store.tables import heartbeats
 from worker.store.upsert import insert_or_replace
 
+LATELY = timedelta(seconds=45)  # loops beat every 10 s, one at a time with their work
 FORGOTTEN_AFTER = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Loops:
+    """Those that have beaten lately; where there are none, for how long none has, if one ever had."""
+
+    beating: tuple[Heartbeat, ...] = ()
+    silent_for: timedelta | None = None
 
 
 def beat(session: Session, name: str, role: str, settings: str | None = None) -> None:
@@ -22,6 +32,13 @@ def seen_within(session: Session, window: timedelta) -> list[Heartbeat]:
     since = database_now(session) - window
     query = select(Heartbeat).where(col(Heartbeat.seen_at) >= since).order_by(col(Heartbeat.role), col(Heartbeat.name))
     return list(session.execute(query).scalars())
+
+
+def loops(session: Session) -> Loops:
+    if beating := tuple(beat for beat in seen_within(session, LATELY) if beat.role == "loops"):
+        return Loops(beating)
+    last = session.execute(select(func.max(heartbeats.c.seen_at)).where(heartbeats.c.role == "loops")).scalar_one()
+    return Loops(silent_for=last and database_now(session) - last)
 
 
 def forget_old(session: Session) -> None:
