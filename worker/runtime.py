@@ -101,8 +101,9 @@ def _make_home(home: Path) -> None:
         raise SettingsError((f"COACHSYNC_HOME: {home} cannot be made ({error.strerror}); name another",)) from error
 
 
-def process_name() -> str:
-    return f"{socket.gethostname()}:{os.getpid()}"
+def process_name(pid: int | None = None) -> str:
+    """Of a process on this machine; of this one, unless another is named."""
+    return f"{socket.gethostname()}:{pid or os.getpid()}"
 
 
 @dataclass

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import ipaddress
+import os
 import secrets
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -75,7 +76,9 @@ async def _listen(runner: web.ServerRunner, host: str, port: int) -> None:
     try:
         await web.TCPSite(runner, host, port, backlog=_BACKLOG).start()
     except OSError as error:
-        raise CannotListenError(f"the sandbox cannot listen on {host}, port {port}: {error.strerror}") from error
+        why = error.strerror if error.errno is None else os.strerror(error.errno)
+        found = f"the sandbox cannot listen on {host}, port {port}: {why}"
+        raise CannotListenError(f"{found}; stop who does, or name another port") from error
 
 
 async def serve(host: str, port: int, options: SandboxOptions, *, on_ready: Callable[[str], None]) -> None:

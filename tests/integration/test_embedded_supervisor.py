@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -103,11 +103,19 @@ def wait_until(true: Callable[[], bool], told: Callable[[], str] = str) -> None:
         time.sleep(0.01)  # noqa: TID251 - between two looks, bounded by the deadline
 
 
-def never() -> bool:
+@dataclass(frozen=True, slots=True)
+class Exists:
+    path: Path
+
+    def __call__(self, _pid: int) -> bool:
+        return self.path.exists()
+
+
+def never(_pid: int) -> bool:
     return False
 
 
-def buggy() -> bool:
+def buggy(_pid: int) -> bool:
     raise ZeroDivisionError
 
 
@@ -170,7 +178,7 @@ def test_children_die_with_the_supervisor_even_if_its_guard_died_first(tmp_path:
 def test_children_start_in_order_each_when_the_one_before_is_ready(tmp_path: Path) -> None:
     code = f"import time; time.sleep(0.3); open({str(tmp_path / 'up')!r}, 'w'); {STEADY}"
     second = f"import os; print('found', os.path.exists({str(tmp_path / 'up')!r})); {STEADY}"
-    with supervised(tmp_path, child("a", code, ready=(tmp_path / "up").exists), child("b", second)) as run:
+    with supervised(tmp_path, child("a", code, ready=Exists(tmp_path / "up")), child("b", second)) as run:
         run.has(2)
         assert "b| found True" in run.lines
 
@@ -235,6 +243,39 @@ def test_a_child_that_keeps_dying_is_given_up_with_its_last_words_and_all_are_st
         assert gone(run.pids())
 
 
+def test_a_child_that_ends_with_exit_status_2_is_not_started_again_and_its_own_line_says_why(tmp_path: Path) -> None:
+    code = "print('tries'); print('error: port 1 is taken; name another'); raise SystemExit(2)"
+    with supervised(tmp_path, child("a"), child("b", code), child("c")) as run:
+        assert run.ended() == 0
+        assert run.lines.count("b| tries") == 1
+        assert run.lines[-1] == "ended: Refused(name='b', reason='port 1 is taken; name another')"
+        assert "child_refused" in run.lines
+        assert gone(run.pids())
+
+
+def test_a_child_is_ready_when_it_says_so_and_not_before(tmp_path: Path) -> None:
+    code = f"import time; print('not yet'); time.sleep(0.2); print('now it listens'); {STEADY}"
+    with supervised(tmp_path, child("a", code, ready_words="listens"), child("b")) as run:
+        run.has(2)
+        ready = run.lines.index("child_ready")
+        assert run.lines.index("a| not yet") < run.lines.index("a| now it listens") < ready
+        assert ready < next(number for number, line in enumerate(run.lines) if line.startswith("b| pid"))
+
+
+def test_a_child_that_ends_before_it_is_ready_is_never_called_ready(tmp_path: Path) -> None:
+    with supervised(tmp_path, child("a", "print('tries')", ready_words="listens")) as run:
+        run.ended()
+        assert run.lines.count("a| tries") == 3
+        assert "child_ready" not in run.lines
+
+
+def test_nobody_waits_for_a_child_that_may_take_as_long_as_it_takes(tmp_path: Path) -> None:
+    with supervised(tmp_path, child("a", STEADY, ready=never, ready_within=None), child("b")) as run:
+        run.has(2)
+        run.until(lambda: "child_ready" in run.lines)
+        assert "child_not_ready" not in run.lines
+
+
 def test_a_program_that_is_not_there_is_named(tmp_path: Path) -> None:
     with supervised(tmp_path, ChildSpec("a", ["/no/such/program"], {})) as run:
         run.ended()
@@ -255,7 +296,7 @@ def test_a_child_that_never_gets_ready_is_given_up(tmp_path: Path) -> None:
 def test_a_child_has_to_get_ready_in_each_of_its_lives(tmp_path: Path) -> None:
     up = tmp_path / "up"
     up.touch()
-    spec = child("a", STEADY, ready=up.exists, ready_within=timedelta(seconds=0.1))
+    spec = child("a", STEADY, ready=Exists(up), ready_within=timedelta(seconds=0.1))
     with supervised(tmp_path, spec, policy=PATIENT) as run:
         run.until(lambda: "child_ready" in run.lines)
         up.unlink()

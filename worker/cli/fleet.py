@@ -59,6 +59,15 @@ def answering_workers(app: Celery) -> dict[str, str | None]:
     return dict(sorted(told.items()))
 
 
+def worker_answers(app: Celery, name: str) -> bool:
+    with app.connection_for_write() as connection:
+        return bool(
+            app.control.broadcast(
+                HELLO, destination=[name], reply=True, limit=1, timeout=ANSWER_SECONDS, connection=connection
+            )
+        )
+
+
 def strangers(loops: Iterable[Heartbeat], workers: Mapping[str, str | None], remotes: Iterable[Remote]) -> list[str]:
     """Those that run with other settings of the remotes than ours."""
     seen = {f"loops {beat.name}": beat.settings for beat in loops}

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import threading
 import time
 from datetime import timedelta
@@ -16,7 +17,7 @@ from api_adapter.sandbox.idempotency import IdempotencyMode
 from api_adapter.sandbox.options import DEFAULT_TARGETS, SandboxOptions
 from api_adapter.sandbox.server import run as run_sandbox
 from worker.cli.options import open_runtime
-from worker.cli.output import ExitCode, Output
+from worker.cli.output import Output
 from worker.core.fingerprint import fingerprint
 from worker.log import configure_logging
 from worker.loops.heart import Heart
@@ -27,6 +28,8 @@ from worker.loops.runner import Scheduled, run_loops
 from worker.loops.stream_consumer import StreamConsumer
 from worker.oversight import planner_of, reconciler_of
 from worker.runtime import Runtime, WorkerRuntime, process_name
+
+SANDBOX_LISTENS = "The sandbox Coaching API listens on"
 
 
 def register(root: typer.Typer) -> None:
@@ -59,7 +62,11 @@ def worker(
         "--without-gossip",
         "--without-mingle",
     ]
-    runtime.app.worker_main([*arguments, "--loglevel", settings.log_level, "--hostname", f"coachsync-{os.getpid()}@%h"])
+    runtime.app.worker_main([*arguments, "--loglevel", settings.log_level, "--hostname", worker_name(os.getpid())])
+
+
+def worker_name(pid: int) -> str:
+    return f"coachsync-{pid}@{socket.gethostname()}"
 
 
 def _keep_our_logging(**_: Any) -> None:
@@ -173,8 +180,6 @@ def sandbox(
         latency=timedelta(seconds=latency),
     )
     try:
-        run_sandbox(host, port, options, on_ready=lambda url: output.say(f"The sandbox Coaching API listens on {url}"))
+        run_sandbox(host, port, options, on_ready=lambda url: output.say(f"{SANDBOX_LISTENS} {url}"))
     except SandboxError as error:
         output.fail(str(error))
-    except OSError as error:
-        output.fail(f"{host}:{port} cannot be listened on: {error.strerror}", ExitCode.REFUSED)

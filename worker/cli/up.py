@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -14,20 +14,25 @@ from urllib.parse import urlsplit
 import typer
 
 from worker.cli.output import ExitCode, Output
+from worker.cli.processes import SANDBOX_LISTENS
+from worker.cli.readiness import Readiness
+from worker.cli.webhooks import DELIVERING
 from worker.configuration import settings as settings_module
 from worker.configuration.settings import Settings
 from worker.configuration.values import LogFormat
 from worker.embedded.child import ChildSpec, Forward
 from worker.embedded.errors import EmbeddedError
 from worker.embedded.home_lock import HomeLock
-from worker.embedded.keeper import GaveUp
+from worker.embedded.keeper import GaveUp, Refused, Stopped
 from worker.embedded.private_directory import make_home
 from worker.embedded.supervisor import Supervisor
 from worker.embedded.valkey import Valkey
 from worker.log import configure_logging
 from worker.runtime import Runtime
 from worker.store import schema
+from worker.store.engine import database_now
 
+COMMAND = (sys.executable, "-m", "worker.cli")
 WORKER_GRACE = timedelta(seconds=40)  # a chunk in flight, its requests' timeouts, the soft shutdown
 
 
@@ -67,10 +72,15 @@ def up(
             ending = asyncio.run(Supervisor(specs, forward=_forwarder(settings)).run())
     except EmbeddedError as error:
         output.fail(str(error))
-    if isinstance(ending, GaveUp):
-        for line in ending.last_lines:
-            output.note(line)
-        output.fail(f"{ending.name} keeps ending ({ending.reason}); its last words are above", ExitCode.SOME_FAILED)
+    match ending:
+        case GaveUp(name, reason, last_lines):
+            for line in last_lines:
+                output.note(line)
+            output.fail(f"{name} keeps ending ({reason}); its last words are above", ExitCode.SOME_FAILED)
+        case Refused(name, reason):
+            output.fail(f"{name}: {reason}")
+        case Stopped():
+            pass
 
 
 @contextmanager
@@ -84,31 +94,35 @@ def _specs(settings: Settings, workers: int, sandbox: SandboxAsked | None, outpu
         else:
             make_home(settings.home)
             stack.enter_context(HomeLock(settings.home))
-        _prepare_database(settings, output)
+        runtime = stack.enter_context(closing(Runtime(settings)))
+        readiness = Readiness(runtime, since=_prepare_database(runtime, output))
         if sandbox:
             specs.append(_sandbox(sandbox, environ))
-        command = (sys.executable, "-m", "worker.cli")
+        worker = (*COMMAND, "worker", "--concurrency", str(workers))
         specs.append(
-            ChildSpec("worker", (*command, "worker", "--concurrency", str(workers)), environ, grace=WORKER_GRACE)
+            ChildSpec("worker", worker, environ, ready=readiness.worker, ready_within=None, grace=WORKER_GRACE)
         )
-        specs.append(ChildSpec("loops", (*command, "loops"), environ))
-        specs.append(ChildSpec("webhooks", (*command, "webhooks", "deliver"), environ))
+        specs.append(ChildSpec("loops", (*COMMAND, "loops"), environ, ready=readiness.loops, ready_within=None))
+        deliver = (*COMMAND, "webhooks", "deliver")
+        specs.append(ChildSpec("webhooks", deliver, environ, ready_words=DELIVERING, ready_within=None))
         yield specs
 
 
-def _prepare_database(settings: Settings, output: Output) -> None:
-    with closing(Runtime(settings)) as runtime:
-        before, after = schema.upgrade(runtime.database)
-        runtime.pin_remotes()
+def _prepare_database(runtime: Runtime, output: Output) -> datetime:
+    """Returns what time it is there."""
+    before, after = schema.upgrade(runtime.database)
+    runtime.pin_remotes()
     if before != after:
         output.note(f"The database's schema is now at {after}.")
+    with runtime.database.read() as session:
+        return database_now(session)
 
 
 def _sandbox(asked: SandboxAsked, environ: Mapping[str, str]) -> ChildSpec:
-    argv = [sys.executable, "-m", "worker.cli", "sandbox", "--host", "127.0.0.1", "--port", str(asked.port)]
+    argv = [*COMMAND, "sandbox", "--host", "127.0.0.1", "--port", str(asked.port)]
     argv += ["--faults", str(asked.faults)] if asked.faults else []
     argv += ["--targets", str(asked.targets)] if asked.targets is not None else []
-    return ChildSpec("sandbox", argv, environ)
+    return ChildSpec("sandbox", argv, environ, ready_words=SANDBOX_LISTENS)
 
 
 def _sandbox_port(settings: Settings, output: Output) -> int:

@@ -23,6 +23,7 @@ from worker.webhooks.post import Poster
 from worker.webhooks.sealing import CannotUnseal
 from worker.webhooks.setup import guard_of, sealer_of
 
+DELIVERING = "Webhooks are delivered by"
 app = typer.Typer(help="Webhooks: who is told of what, how each delivery went, and the telling.", no_args_is_help=True)
 
 
@@ -55,18 +56,20 @@ def deliver() -> None:
     It needs the database only, no broker. `coachsync up` runs one. SIGTERM or Ctrl-C finishes what is under way, within
     seconds.
     """
-    runtime = open_runtime(Output())
+    output = Output()
+    runtime = open_runtime(output)
     configure_logging(runtime.settings)
     with closing(runtime):
-        asyncio.run(_deliver(runtime))
+        asyncio.run(_deliver(runtime, output))
 
 
-async def _deliver(runtime: Runtime) -> None:
+async def _deliver(runtime: Runtime, output: Output) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     poster = Poster(guard_of(runtime.settings))
     means = Means(runtime.database, poster, Sender(process_name(), uniform), utc_now)
+    output.say(f"{DELIVERING} {process_name()}")
     try:
         await Deliverer(means, sealer_of(runtime.settings)).run(stop)
     finally:

@@ -26,16 +26,19 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class ChildSpec:
-    """``env`` is the whole environment. ``ready`` is asked again and again, in a thread, until it says yes.
+    """``env`` is the whole environment.
 
+    Ready it is once ``ready``, asked again and again with its pid in a thread, says yes; or once a line of its output
+    has ``ready_words`` in it. ``ready_within`` None: that may take as long as it takes, and nobody waits for it.
     ``keep_open`` are descriptors it inherits; ``log_file`` is where its last words are if its output has none.
     """
 
     name: str
     argv: Sequence[str]
     env: Mapping[str, str]
-    ready: Callable[[], bool] | None = None
-    ready_within: timedelta = timedelta(seconds=30)
+    ready: Callable[[int], bool] | None = None
+    ready_words: str | None = None
+    ready_within: timedelta | None = timedelta(seconds=30)
     stop_signal: Signals = Signals.SIGTERM
     grace: timedelta = timedelta(seconds=10)
     keep_open: tuple[int, ...] = ()
@@ -44,8 +47,9 @@ class ChildSpec:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """``how`` in words: an exit status or the signal that killed it."""
+    """``status`` is negative where a signal killed it, None where it was not even started; ``how`` is that in words."""
 
+    status: int | None
     how: str
     lived: timedelta
     last_lines: tuple[str, ...]
@@ -95,7 +99,7 @@ class Child:
         self._guard.forget(self._process.pid)
         words = await self._output.end()
         how = f"killed by {Signals(-status).name}" if status < 0 else f"exit status {status}"
-        return Ended(how, lived, words or last_lines(self.spec.log_file))
+        return Ended(status, how, lived, words or last_lines(self.spec.log_file))
 
     def ask_to_stop(self) -> None:
         with suppress(ProcessLookupError):

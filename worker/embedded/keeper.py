@@ -3,13 +3,13 @@
 import asyncio
 import time
 from collections.abc import Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, assert_never
 
 from worker.embedded.child import Child, ChildSpec, Ended, Forward
 from worker.embedded.guard import Guard
-from worker.embedded.restarts import Deaths, GiveUp, RestartIn, RestartPolicy, count_death, decide_restart
+from worker.embedded.restarts import REFUSAL, Deaths, GiveUp, RestartIn, RestartPolicy, count_death, decide_restart
 from worker.log import get_logger
 
 log = get_logger(__name__)
@@ -30,11 +30,19 @@ class GaveUp:
     last_lines: tuple[str, ...]
 
 
-Ending = Stopped | GaveUp
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The child ``name`` cannot run as it is asked to; ``reason`` is its own word. All others have been stopped."""
+
+    name: str
+    reason: str
+
+
+Ending = Stopped | GaveUp | Refused
 
 
 class Keeper:
-    """``end`` is the whole supervisor's: it gets a ``GaveUp`` when this child cannot be kept running."""
+    """``end`` is the whole supervisor's: it gets a ``GaveUp`` or ``Refused`` when this child cannot be kept running."""
 
     def __init__(
         self, spec: ChildSpec, guard: Guard, forward: Forward, policy: RestartPolicy, end: asyncio.Future[Ending]
@@ -47,6 +55,7 @@ class Keeper:
         self._end = end
         self._child: Child | None = None
         self._stopping = asyncio.Event()
+        self._said_ready = False
         self._task = self._watched(self._keep())
 
     async def stop(self, hurry: asyncio.Event) -> None:
@@ -70,6 +79,9 @@ class Keeper:
             ended = await self._live()
             if self._stopping.is_set():
                 return
+            if ended.status == REFUSAL:
+                self._refuse(ended)
+                return
             deaths = count_death(deaths, ended.lived, self._policy)
             match decide_restart(deaths, self._policy):
                 case RestartIn(wait):
@@ -83,10 +95,11 @@ class Keeper:
 
     async def _live(self) -> Ended:
         """One life, from start to end. One that never got ready counts as no life at all."""
+        self._said_ready = False
         try:
-            child = await Child.start(self.spec, self._guard, self._forward)
+            child = await Child.start(self.spec, self._guard, self._hear)
         except OSError as error:
-            return Ended(f"not started: {error}", timedelta(0), ())
+            return Ended(None, f"not started: {error}", timedelta(0), ())
         self._child = child
         if self._stopping.is_set():
             child.ask_to_stop()
@@ -95,18 +108,28 @@ class Keeper:
         ended = await child.ended()
         asking.cancel()
         self._child = None
-        return ended if self.ready.is_set() else Ended(ended.how, timedelta(0), ended.last_lines)
+        return ended if self.ready.is_set() else replace(ended, lived=timedelta(0))
+
+    def _hear(self, name: str, line: str) -> None:
+        if self.spec.ready_words and self.spec.ready_words in line:
+            self._said_ready = True
+        self._forward(name, line)
 
     async def _ask_ready(self, child: Child) -> None:
-        deadline = time.monotonic() + self.spec.ready_within.total_seconds()
-        while not (self.spec.ready is None or await asyncio.to_thread(self.spec.ready)):
-            if time.monotonic() > deadline:
-                log.warning("child_not_ready", child=self.spec.name, within=self.spec.ready_within)
+        within, since = self.spec.ready_within, time.monotonic()
+        while not await self._is_ready(child):
+            if within and time.monotonic() - since > within.total_seconds():
+                log.warning("child_not_ready", child=self.spec.name, within=within)
                 child.kill()
                 return
             await asyncio.sleep(_LOOK_EVERY)
         log.info("child_ready", child=self.spec.name, pid=child.pid)
         self.ready.set()
+
+    async def _is_ready(self, child: Child) -> bool:
+        if self.spec.ready_words:
+            return self._said_ready
+        return self.spec.ready is None or await asyncio.to_thread(self.spec.ready, child.pid)
 
     async def _rest(self, wait: timedelta) -> None:
         stopping = asyncio.ensure_future(self._stopping.wait())
@@ -116,8 +139,16 @@ class Keeper:
     def _give_up(self, quick_deaths: int, ended: Ended) -> None:
         reason = f"{self.spec.name} died {quick_deaths} times in a row just after its start, at last with {ended.how}"
         log.error("child_given_up", child=self.spec.name, how=ended.how, quick_deaths=quick_deaths)
+        self._end_all(GaveUp(self.spec.name, reason, ended.last_lines))
+
+    def _refuse(self, ended: Ended) -> None:
+        reason = ended.last_lines[-1].removeprefix("error: ") if ended.last_lines else ended.how
+        log.error("child_refused", child=self.spec.name, reason=reason)
+        self._end_all(Refused(self.spec.name, reason))
+
+    def _end_all(self, ending: Ending) -> None:
         if not self._end.done():
-            self._end.set_result(GaveUp(self.spec.name, reason, ended.last_lines))
+            self._end.set_result(ending)
 
     def _watched(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """A bug in it ends the supervisor, instead of leaving a child that nobody looks after."""

@@ -1,4 +1,4 @@
-"""When to start a child again that died by itself. Pure."""
+"""When to start a child again that ended by itself. Pure."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,6 +16,7 @@ class RestartPolicy:
 
 
 DEFAULT_POLICY = RestartPolicy()
+REFUSAL = 2  # the exit status of who cannot run as it is asked to: another start would meet the same
 
 
 @dataclass(frozen=True, slots=True)

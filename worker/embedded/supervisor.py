@@ -48,7 +48,8 @@ class Supervisor:
         try:
             for spec in self._specs:
                 keepers.append(Keeper(spec, guard, self._forward, self._policy, asked.end))
-                await _first_of(keepers[-1].ready.wait(), asked.end)
+                if spec.ready_within is not None:
+                    await _first_of(keepers[-1].ready.wait(), asked.end)
                 if asked.end.done():
                     break
             return await asked.end

@@ -73,7 +73,7 @@ class Valkey:
             name="valkey",
             argv=(str(_binary()), str(self._folder / "valkey.conf")),
             env={"LC_ALL": "C"},  # with an unknown locale in the environment the server refuses to start
-            ready=self.answers,
+            ready=lambda _: self.answers(),
             grace=GRACE,
             keep_open=(self._lock.descriptor,),
             log_file=self._log,

@@ -1,7 +1,7 @@
 """Which processes of ours are alive."""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import delete, func, select
 from sqlmodel import Session, col
@@ -39,6 +39,11 @@ def loops(session: Session) -> Loops:
         return Loops(beating)
     last = session.execute(select(func.max(heartbeats.c.seen_at)).where(heartbeats.c.role == "loops")).scalar_one()
     return Loops(silent_for=last and database_now(session) - last)
+
+
+def has_beaten(session: Session, name: str, since: datetime) -> bool:
+    beat = session.get(Heartbeat, name)
+    return beat is not None and beat.seen_at >= since
 
 
 def forget_old(session: Session) -> None:
