@@ -88,7 +88,10 @@ def _supervise(
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
     logging.basicConfig(filename=output, level=logging.INFO, format="%(action)s", force=True)
-    ending = asyncio.run(Supervisor(specs, forward=lambda name, line: _say(f"{name}| {line}"), policy=policy).run())
+    supervisor = Supervisor(
+        specs, forward=lambda name, line: _say(f"{name}| {line}"), on_ready=lambda: _say("all ready"), policy=policy
+    )
+    ending = asyncio.run(supervisor.run())
     _say(f"ended: {ending}")
 
 
@@ -274,6 +277,25 @@ def test_nobody_waits_for_a_child_that_may_take_as_long_as_it_takes(tmp_path: Pa
         run.has(2)
         run.until(lambda: "child_ready" in run.lines)
         assert "child_not_ready" not in run.lines
+
+
+def test_that_all_are_ready_is_told_once_when_the_last_one_is(tmp_path: Path) -> None:
+    up = tmp_path / "up"
+    late = child("a", STEADY, ready=Exists(up), ready_within=None)
+    with supervised(tmp_path, late, child("b")) as run:
+        run.until(lambda: "child_ready" in run.lines)
+        assert "all ready" not in run.lines
+        up.touch()
+        run.until(lambda: "all ready" in run.lines)
+        os.kill(run.has(2).pids("b")[0], signal.SIGKILL)
+        run.until(lambda: run.lines.count("child_ready") == 3)
+        assert run.lines.count("all ready") == 1
+
+
+def test_that_all_are_ready_is_not_told_where_one_is_given_up(tmp_path: Path) -> None:
+    with supervised(tmp_path, child("a"), child("b", "raise SystemExit(2)", ready=never, ready_within=None)) as run:
+        run.ended()
+        assert "all ready" not in run.lines
 
 
 def test_a_program_that_is_not_there_is_named(tmp_path: Path) -> None:

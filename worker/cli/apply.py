@@ -31,6 +31,8 @@ from worker.intake.target_guard import TargetGuard
 from worker.runtime import Runtime
 from worker.store.batches import NewBatch
 
+NO_REMOTE = "there is no Coaching API to send to: set COACHSYNC_API_URL, or a [remotes.NAME] in coachsync.toml"
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
@@ -63,7 +65,7 @@ def new_batch(source: str, lane: Lane, label: str | None, key: str | None, outpu
 def require_remote(settings: Settings, output: Output) -> None:
     """Without any remote every row would be rejected for the same reason: say it once, and write nothing."""
     if not settings.all_remotes:
-        output.fail("there is no Coaching API to send to: set COACHSYNC_API_URL, or a [remotes.NAME] in coachsync.toml")
+        output.fail(NO_REMOTE)
 
 
 def apply_file(asked: Asked, runtime: Runtime, output: Output) -> Receipt:

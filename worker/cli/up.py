@@ -13,9 +13,11 @@ from urllib.parse import urlsplit
 
 import typer
 
+from worker.cli.apply import NO_REMOTE
 from worker.cli.output import ExitCode, Output
 from worker.cli.processes import SANDBOX_LISTENS
 from worker.cli.readiness import Readiness
+from worker.cli.up_words import ready_words
 from worker.cli.webhooks import DELIVERING
 from worker.configuration import settings as settings_module
 from worker.configuration.settings import Settings
@@ -67,9 +69,16 @@ def up(
     if faults and not sandbox:
         output.fail("--faults is the sandbox's: give --sandbox too")
     wanted = SandboxAsked(_sandbox_port(settings, output), faults, sandbox_targets) if sandbox else None
+
+    def tell_ready() -> None:
+        if not settings.all_remotes:
+            output.note(f"warning: {NO_REMOTE}")
+        output.say(ready_words(settings, workers, sandbox=sandbox))
+
     try:
         with _specs(settings, workers, wanted, output) as specs:
-            ending = asyncio.run(Supervisor(specs, forward=_forwarder(settings)).run())
+            supervisor = Supervisor(specs, forward=_forwarder(settings), on_ready=tell_ready)
+            ending = asyncio.run(supervisor.run())
     except EmbeddedError as error:
         output.fail(str(error))
     match ending:

@@ -6,7 +6,7 @@ killed nothing stays behind (``parent_death``, ``guard``). Runs on the main thre
 
 import asyncio
 import signal
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from signal import Signals
 from typing import Any
@@ -22,11 +22,19 @@ _SIGNALS = (Signals.SIGINT, Signals.SIGTERM, Signals.SIGHUP)
 
 
 class Supervisor:
-    """``forward`` gets every line a child writes, with the child's name."""
+    """``forward`` gets every line a child writes, with the child's name; ``on_ready`` is called once all are ready."""
 
-    def __init__(self, specs: Sequence[ChildSpec], *, forward: Forward, policy: RestartPolicy = DEFAULT_POLICY) -> None:
+    def __init__(
+        self,
+        specs: Sequence[ChildSpec],
+        *,
+        forward: Forward,
+        on_ready: Callable[[], None] = lambda: None,
+        policy: RestartPolicy = DEFAULT_POLICY,
+    ) -> None:
         self._specs = specs
         self._forward = forward
+        self._on_ready = on_ready
         self._policy = policy
 
     async def run(self) -> Ending:
@@ -52,6 +60,9 @@ class Supervisor:
                     await _first_of(keepers[-1].ready.wait(), asked.end)
                 if asked.end.done():
                     break
+            await _first_of(_all_ready(keepers), asked.end)
+            if not asked.end.done():
+                self._on_ready()
             return await asked.end
         finally:
             for keeper in reversed(keepers):
@@ -72,6 +83,11 @@ class _Asked:
         else:
             log.info("supervisor_stops", signal=number.name)
             self.end.set_result(Stopped())
+
+
+async def _all_ready(keepers: Sequence[Keeper]) -> None:
+    for keeper in keepers:
+        await keeper.ready.wait()
 
 
 async def _first_of(event: Coroutine[Any, Any, Any], end: asyncio.Future[Ending]) -> None:
