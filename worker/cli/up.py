@@ -64,11 +64,13 @@ def up(
     Example: COACHSYNC_API_URL=http://127.0.0.1:8081 coachsync up --sandbox
     """
     output = Output()
-    settings = settings_module.from_environment()
-    configure_logging(settings)
     if faults and not sandbox:
         output.fail("--faults is the sandbox's: give --sandbox too")
-    wanted = SandboxAsked(_sandbox_port(settings, output), faults, sandbox_targets) if sandbox else None
+    if sandbox and (given := settings_module.api_url_given()):
+        _sandbox_port(given, output)  # else the settings would ask for the credential of an API that is not meant
+    settings = settings_module.from_environment()
+    configure_logging(settings)
+    wanted = SandboxAsked(_sandbox_port(settings.api_url, output), faults, sandbox_targets) if sandbox else None
 
     def tell_ready() -> None:
         if not settings.all_remotes:
@@ -134,11 +136,13 @@ def _sandbox(asked: SandboxAsked, environ: Mapping[str, str]) -> ChildSpec:
     return ChildSpec("sandbox", argv, environ, ready_words=SANDBOX_LISTENS)
 
 
-def _sandbox_port(settings: Settings, output: Output) -> int:
-    url = urlsplit(settings.api_url or "")
-    if url.scheme != "http" or url.hostname not in ("127.0.0.1", "localhost") or not url.port:
-        output.fail("--sandbox: set COACHSYNC_API_URL to a port of this machine, like http://127.0.0.1:8081")
-    return url.port
+def _sandbox_port(api_url: str | None, output: Output) -> int:
+    try:
+        url = urlsplit(api_url or "")
+        port = url.port if url.scheme == "http" and url.hostname in ("127.0.0.1", "localhost") else None
+    except ValueError:
+        port = None
+    return port or output.fail("--sandbox: set COACHSYNC_API_URL to a port of this machine, like http://127.0.0.1:8081")
 
 
 def _forwarder(settings: Settings) -> Forward:

@@ -1,7 +1,7 @@
 """The settings: one frozen object, resolved once at the start of a process.
 
 Highest first: ``COACHSYNC_*`` variables, ``coachsync.toml``, defaults. Only
-``from_environment`` touches the process; all else takes what it needs. What cannot be used is a
+``from_environment`` and ``api_url_given`` touch the process; all else takes what it needs. What cannot be used is a
 ``worker.configuration.problems.SettingsError``: one line a problem.
 """
 
@@ -106,6 +106,12 @@ def from_environment() -> Settings:
     """The settings of this process; the only reader of its environment."""
     environ = dict(os.environ)  # noqa: TID251 - this is the door the rule points to
     return load_settings(environ, cwd=Path.cwd(), terminal=sys.stderr.isatty())
+
+
+def api_url_given() -> str | None:
+    """The default remote's URL as it is given, unchecked, where one is."""
+    given = _collect(dict(os.environ), Path.cwd(), []).top.get("api_url")  # noqa: TID251 - as above
+    return str(given.value) if given else None
 
 
 def load_settings(environ: Mapping[str, str], *, cwd: Path, terminal: bool = False) -> Settings:
