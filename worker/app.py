@@ -10,7 +10,7 @@ from schemas.lanes import Lane
 
 TASK = "coachsync.run_chunk"
 EVENTS_TASK = "coachsync.submit_roster_events"
-HELLO = "coachsync_hello"  # what each worker is asked, and answers with the settings that it runs with
+HELLO = "coachsync_hello"  # what each worker is asked; it answers with what it runs with
 INTAKE = "coachsync.intake"  # its queue: other services send to it
 HARD_LIMIT = timedelta(seconds=120)  # above a chunk's time, patience and slack with the longest request timeout
 

@@ -64,7 +64,10 @@ def submit_roster_events(self: Task, *given: Any, **named: Any) -> None:
 
 @inspect_command(name=HELLO)
 def hello(state: Any, **_: Any) -> dict[str, Any]:
-    return {"settings": state.app.conf.get("settings_fingerprint")}
+    return {
+        "settings": state.app.conf.get("settings_fingerprint"),
+        "processes": state.consumer.pool.num_processes,
+    }
 
 
 def _tell(summary: Summary, jobs: int) -> None:

@@ -125,7 +125,7 @@ def test_with_a_worker_and_loops_all_is_well_and_without_the_worker_it_is_not(
     )
     processes.wait_until(lambda: bool(coachsync.json("status")["workers"]), "the worker answers", seconds=30)
     report = coachsync.json("status")
-    assert (report["verdict"], report["well"]) == ("all well: 1 remote ok, 1 worker", True)
+    assert (report["verdict"], report["well"]) == ("all well: 1 remote ok, 1 worker (1 process)", True)
     (remote,) = report["remotes"]
     assert [(one["limit"], one["windowSeconds"]) for one in remote["limits"]] == [(20, 1), (300, 60)]
     assert (remote["inFlight"], remote["cooldownSeconds"], remote["rateFactor"]) == (0, 0, 1)

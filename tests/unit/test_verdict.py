@@ -37,6 +37,8 @@ OTHERS = "with other settings of the remotes than this shell has: set the same i
     ("situation", "words"),
     [
         (seen(remote(), workers=2), "all well: 1 remote ok, 2 workers"),
+        (seen(remote(), processes=2), "all well: 1 remote ok, 1 worker (2 processes)"),
+        (seen(remote(), workers=3, processes=1200), "all well: 1 remote ok, 3 workers (1,200 processes)"),
         (
             seen(remote(), remote("emea", cooldown=timedelta(seconds=30))),
             "all well: 2 remotes ok, 1 worker; emea is left alone for 30 s, as it asked",

@@ -65,7 +65,8 @@ def demo(
     environ = {name: value for name, value in os.environ.items() if not name.startswith("COACHSYNC_")}  # noqa: TID251 - the demo's own world, not the user's
     environ["COACHSYNC_HOME"] = str(home)
     output.say(
-        "Starting Valkey, a sandbox Coaching API with a few faults, workers, loops, and a receiver of webhooks …"
+        "Starting Valkey, a sandbox Coaching API with a few faults, 1 worker (2 processes), the loops,"
+        " and a receiver of webhooks …"
     )
     with closing(Runtime(load_settings(environ, cwd=home))) as runtime, _running(home, environ, runtime, output):
         secret = signing.new_secret("v1", os.urandom)

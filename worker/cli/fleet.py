@@ -24,12 +24,26 @@ ANSWER_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
+class WorkerSeen:
+    """``settings`` is the fingerprint of those of its remotes; both are None of a worker that does not tell."""
+
+    settings: str | None = None
+    processes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Fleet:
-    """``workers`` by name, with the fingerprint of their settings; ``usages`` by remote, but where nobody could say."""
+    """``workers`` by name; ``usages`` by remote, without those whose limiter could not be asked."""
 
     broker_error: str | None = None
-    workers: Mapping[str, str | None] = field(default_factory=dict)
+    workers: Mapping[str, WorkerSeen] = field(default_factory=dict)
     usages: Mapping[str, Usage] = field(default_factory=dict)
+
+    @property
+    def processes(self) -> int | None:
+        """Of all workers together, where each tells."""
+        told = [worker.processes for worker in self.workers.values()]
+        return None if None in told else sum(filter(None, told))
 
 
 def look(runtime: Runtime, *, workers: bool = True) -> Fleet:
@@ -47,16 +61,16 @@ def why_away(error: Exception) -> str:
     return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
-def answering_workers(app: Celery) -> dict[str, str | None]:
-    """The fingerprint of each one's settings, where it tells it. Asked on a connection that ends with the question.
+def answering_workers(app: Celery) -> dict[str, WorkerSeen]:
+    """By name. Asked on a connection that ends with the question.
 
     One of Celery's pool would stay behind with a read under way: kombu, in every process that is forked from this one,
     waits for that read's answer before the process begins.
     """
     with app.connection_for_write() as connection:
         answers = app.control.broadcast(HELLO, reply=True, timeout=ANSWER_SECONDS, connection=connection)
-    told = {name: said.get("settings") for answer in answers for name, said in answer.items()}
-    return dict(sorted(told.items()))
+    told = {name: said for answer in answers for name, said in answer.items()}
+    return {name: WorkerSeen(said.get("settings"), said.get("processes")) for name, said in sorted(told.items())}
 
 
 def worker_answers(app: Celery, name: str) -> bool:
@@ -68,10 +82,11 @@ def worker_answers(app: Celery, name: str) -> bool:
         )
 
 
-def strangers(loops: Iterable[Heartbeat], workers: Mapping[str, str | None], remotes: Iterable[Remote]) -> list[str]:
+def strangers(loops: Iterable[Heartbeat], workers: Mapping[str, WorkerSeen], remotes: Iterable[Remote]) -> list[str]:
     """Those that run with other settings of the remotes than ours."""
     seen = {f"loops {beat.name}": beat.settings for beat in loops}
-    return differing(seen | {f"worker {name}": theirs for name, theirs in workers.items()}, fingerprint(remotes))
+    seen |= {f"worker {name}": worker.settings for name, worker in workers.items()}
+    return differing(seen, fingerprint(remotes))
 
 
 def cooldown_left(runtime: Runtime, remote: Remote) -> timedelta:

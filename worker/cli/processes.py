@@ -39,7 +39,9 @@ def register(root: typer.Typer) -> None:
 
 
 def worker(
-    concurrency: Annotated[int, typer.Option("--concurrency", "-c", min=1, max=64, help="Worker processes.")] = 2,
+    concurrency: Annotated[
+        int, typer.Option("--concurrency", "-c", min=1, max=64, help="Processes of the worker.")
+    ] = 2,
 ) -> None:
     """Run a Celery worker on this machine, in the foreground; any number may run, on any number of machines.
 

@@ -76,6 +76,7 @@ def _situation(stored: Stored, fleet: Fleet, remotes: Sequence[Remote]) -> Situa
     return Situation(
         broker=fleet.broker_error is None,
         workers=len(fleet.workers),
+        processes=fleet.processes,
         loops=len(stored.loops.beating),
         remotes=[_remote_state(name, stored, fleet, named=name in named) for name in names],
         silent_for=stored.loops.silent_for,

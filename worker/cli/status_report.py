@@ -70,6 +70,7 @@ def status_record(verdict: Verdict, stored: Stored, fleet: Fleet, remotes: Seque
         },
         "broker": {"reachable": fleet.broker_error is None, "error": fleet.broker_error},
         "workers": list(fleet.workers),
+        "processes": fleet.processes,
         "loops": [{"name": beat.name, "seenAt": beat.seen_at} for beat in stored.loops.beating],
     }
 

@@ -50,7 +50,7 @@ def register(root: typer.Typer) -> None:
 
 
 def up(
-    workers: Annotated[int, typer.Option("--workers", min=1, max=64, help="Worker processes.")] = 2,
+    workers: Annotated[int, typer.Option("--workers", min=1, max=64, help="Processes of the worker.")] = 2,
     sandbox: Annotated[
         bool, typer.Option("--sandbox", help="Run the sandbox Coaching API where COACHSYNC_API_URL points.")
     ] = False,

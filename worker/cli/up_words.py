@@ -3,20 +3,17 @@
 from worker.configuration.redaction import mask_url
 from worker.configuration.settings import Settings
 from worker.configuration.values import sqlite_url
+from worker.core.verdict import workers_words
 
 
 def ready_words(settings: Settings, processes: int, *, sandbox: bool) -> str:
     """One line."""
     sending = _sending(settings, sandbox=sandbox)
     return (
-        f"Ready: {worker_words(processes)} and the loops {sending}, webhooks are delivered; {_places(settings)}."
+        f"Ready: {workers_words(1, processes)} and the loops {sending}, webhooks are delivered; {_places(settings)}."
         " Next, in another terminal with the same settings: coachsync doctor, coachsync targets apply FILE --wait."
         " Ctrl-C stops all."
     )
-
-
-def worker_words(processes: int) -> str:
-    return f"1 worker ({processes:,} {'process' if processes == 1 else 'processes'})"
 
 
 def _sending(settings: Settings, *, sandbox: bool) -> str:

@@ -24,7 +24,7 @@ class RemoteState:
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """``workers`` and ``loops`` that were seen; without the broker no worker can be.
+    """``workers``, of so many ``processes``, and ``loops`` that were seen; without the broker no worker can be.
 
     Where no loops were, none has been for ``silent_for``, if there ever were any. ``strangers``: those of them that run
     with other settings of the remotes than who is looking.
@@ -36,6 +36,7 @@ class Situation:
     remotes: Sequence[RemoteState]
     strangers: Sequence[str] = ()
     silent_for: timedelta | None = None
+    processes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,8 @@ def judge(situation: Situation) -> Verdict:
     if troubles:
         return Verdict(well=False, words="; ".join(troubles))
     named = [remote for remote in situation.remotes if remote.named]
-    words = f"all well: {counted(len(named), 'remote')} ok, {counted(situation.workers, 'worker')}"
+    workers = workers_words(situation.workers, situation.processes)
+    words = f"all well: {counted(len(named), 'remote')} ok, {workers}"
     pauses = [f"{one.name} is left alone for {in_words(one.cooldown)}, as it asked" for one in named if one.cooldown]
     return Verdict(well=True, words="; ".join([words, *pauses]))
 
@@ -64,6 +66,11 @@ def _processes(situation: Situation) -> Iterator[str]:
         yield f"{silence_words(situation.silent_for, waiting)}: start them with `coachsync loops`"
     if situation.strangers:
         yield f"{strange_words(situation.strangers)}: {MAKE_ALIKE}"
+
+
+def workers_words(workers: int, processes: int | None) -> str:
+    told = counted(workers, "worker")
+    return told if processes is None else f"{told} ({counted(processes, 'process', 'processes')})"
 
 
 def silence_words(silent_for: timedelta | None, waiting: int) -> str:
