@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from worker.core.verdict import RemoteState, Situation, judge
+from worker.core.verdict import EndpointState, RemoteState, Situation, judge
 
 SINCE = datetime(2026, 1, 31, 8, 0, 0, 5, tzinfo=UTC)
 NO_TIME = timedelta(0)
@@ -47,6 +47,19 @@ OTHERS = "with other settings of the remotes than this shell has: set the same i
         (
             seen(remote("a"), remote("b"), remote("c"), remote("d", aside=SINCE)),
             "3 remotes ok, 1 in quarantine: d since 2026-01-31T08:00:00Z",
+        ),
+        (seen(remote(), endpoints=[EndpointState("ep_1", due=3)], deliverers=1), "all well: 1 remote ok, 1 worker"),
+        (
+            seen(remote(), endpoints=[EndpointState("ep_1", due=3)]),
+            "nobody seen who sends webhooks, and 3 messages wait: start `coachsync webhooks deliver`",
+        ),
+        (
+            seen(remote(), endpoints=[EndpointState("ep_1", 0, "it answered 410 Gone")]),
+            "the endpoint ep_1 is disabled: it answered 410 Gone",
+        ),
+        (
+            seen(remote(), endpoints=[EndpointState("ep_1", 0, failing_since=SINCE)]),
+            "the endpoint ep_1 fails since 2026-01-31T08:00:00Z",
         ),
         (seen(remote(), workers=0), NO_WORKER),
         (seen(remote(), loops=0), NO_LOOPS),

@@ -26,12 +26,15 @@ from worker.configuration.problems import SettingsError
 from worker.configuration.remotes import Remote
 from worker.configuration.settings import Settings
 from worker.core.verdict import MAKE_ALIKE, silence_words, strange_words
+from worker.counts import counted
 from worker.runtime import Runtime, WorkerRuntime
-from worker.store import schema
+from worker.store import endpoints, schema
 from worker.store.depths import lane_depths
 from worker.store.engine import database_now
-from worker.store.heartbeats import Loops, loops
+from worker.store.heartbeats import Loops, deliverers, loops
 from worker.store.remote_urls import moved_from, urls_known
+from worker.webhooks.sealing import CannotUnseal
+from worker.webhooks.setup import sealer_of
 
 MOST_SKEW = timedelta(seconds=5)
 LEAST_DISK = 500 * 1024 * 1024
@@ -98,6 +101,7 @@ def _examine(runtime: Runtime) -> Iterator[Finding]:
     yield _broker(runtime, fleet)
     if database.health is not Health.BROKEN:
         yield _loops(stored)
+        yield from _webhooks(runtime)
     if strange := strangers(stored.loops.beating, fleet.workers, runtime.settings.all_remotes):
         yield Finding("processes", Health.WARNING, strange_words(strange), MAKE_ALIKE)
     if not runtime.settings.all_remotes:
@@ -134,6 +138,27 @@ def _read(runtime: Runtime) -> Stored:
     with runtime.database.read() as session:
         depths = lane_depths(session, database_now(session))
         return Stored(loops(session), sum(depth.due + depth.later for depth in depths), urls_known(session))
+
+
+def _webhooks(runtime: Runtime) -> Iterator[Finding]:
+    """Nothing to say where nobody is told."""
+    with runtime.database.read() as session:
+        sealed = [one.sealed for one in endpoints.secrets_of(session, [one.id for one in endpoints.list_all(session)])]
+        sending = len(deliverers(session))
+    if not sealed:
+        return
+    try:
+        sealer = sealer_of(runtime.settings)
+        for one in sealed:
+            sealer.unseal(one)
+    except CannotUnseal as error:
+        found, _, remedy = str(error).partition(": ")
+        yield Finding("webhooks", Health.BROKEN, found, remedy)
+        return
+    if not sending:
+        yield Finding("webhooks", Health.WARNING, "nobody seen who sends them", "start `coachsync webhooks deliver`")
+    else:
+        yield Finding("webhooks", Health.OK, f"{counted(len(sealed), 'secret')} can be read, {sending} sending")
 
 
 def _disk(runtime: Runtime) -> Finding:

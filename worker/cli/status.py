@@ -12,8 +12,9 @@ from worker.cli.options import Json, open_runtime
 from worker.cli.output import Output
 from worker.cli.status_report import Stored, show_status, status_record
 from worker.configuration.remotes import Remote
-from worker.core.verdict import RemoteState, Situation, judge
-from worker.store import pauses, quarantine
+from worker.core.delivery import OPENS_AFTER
+from worker.core.verdict import EndpointState, RemoteState, Situation, judge
+from worker.store import endpoints, pauses, quarantine
 from worker.store.depths import (
     batch_totals,
     failed_by_code,
@@ -22,8 +23,11 @@ from worker.store.depths import (
     requests_since,
     roster_depth,
 )
+from worker.store.endpoints import Depth
 from worker.store.engine import database_now
-from worker.store.heartbeats import loops
+from worker.store.heartbeats import deliverers, loops
+from worker.store.outbox import DISABLED, ENABLED
+from worker.store.webhook_models import Endpoint
 
 MINUTE = timedelta(minutes=1)
 
@@ -66,6 +70,8 @@ def _read(session: Session, remotes: Sequence[Remote]) -> Stored:
         pauses=pauses.standing(session),
         loops=loops(session),
         roster=roster_depth(session),
+        deliverers=deliverers(session),
+        endpoints=[(one, endpoints.depth_of(session, one.id)) for one in endpoints.list_all(session)],
         requests={remote.name: requests_since(session, remote.name, MINUTE, now) for remote in remotes},
     )
 
@@ -81,6 +87,18 @@ def _situation(stored: Stored, fleet: Fleet, remotes: Sequence[Remote]) -> Situa
         remotes=[_remote_state(name, stored, fleet, named=name in named) for name in names],
         silent_for=stored.loops.silent_for,
         strangers=strangers(stored.loops.beating, fleet.workers, remotes),
+        deliverers=len(stored.deliverers),
+        endpoints=[_endpoint_state(*one, stored) for one in stored.endpoints],
+    )
+
+
+def _endpoint_state(endpoint: Endpoint, depth: Depth, stored: Stored) -> EndpointState:
+    is_due = depth.oldest_due is not None and depth.oldest_due <= stored.now and endpoint.state == ENABLED
+    return EndpointState(
+        name=endpoint.id,
+        due=depth.pending if is_due else 0,
+        disabled=endpoint.disabled_reason if endpoint.state == DISABLED else None,
+        failing_since=endpoint.failing_since if endpoint.failures >= OPENS_AFTER else None,
     )
 
 

@@ -1,5 +1,6 @@
 """What ``coachsync status`` prints: one record, as JSON or as tables."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -22,8 +23,10 @@ from worker.configuration.remotes import Remote
 from worker.core.durations import in_words
 from worker.core.verdict import Verdict
 from worker.store.depths import BatchTotals, LaneDepth, RosterDepth
+from worker.store.endpoints import Depth
 from worker.store.heartbeats import Loops
-from worker.store.models import Pause, Quarantine
+from worker.store.models import Heartbeat, Pause, Quarantine
+from worker.store.webhook_models import Endpoint
 
 LANE_COLUMNS = ("remote", "lane", "due", "oldest", "later", "nextAt", "published", "running")
 
@@ -41,6 +44,8 @@ class Stored:
     pauses: Sequence[Pause]
     loops: Loops
     roster: RosterDepth
+    deliverers: Sequence[Heartbeat]
+    endpoints: Sequence[tuple[Endpoint, Depth]]
     requests: dict[str, int]
 
 
@@ -72,6 +77,12 @@ def status_record(verdict: Verdict, stored: Stored, fleet: Fleet, remotes: Seque
         "workers": list(fleet.workers),
         "processes": fleet.processes,
         "loops": [{"name": beat.name, "seenAt": beat.seen_at} for beat in stored.loops.beating],
+        "webhooks": {
+            "deliverers": [{"name": beat.name, "seenAt": beat.seen_at} for beat in stored.deliverers],
+            "endpoints": dict(Counter(endpoint.state for endpoint, _ in stored.endpoints)),
+            "pending": sum(depth.pending for _, depth in stored.endpoints),
+            "dead": sum(depth.dead for _, depth in stored.endpoints),
+        },
     }
 
 
@@ -94,10 +105,21 @@ def show_status(record: Mapping[str, Any], output: Output) -> None:
     output.say(f"Batches: {batches['open']:,} open of {batches['kept']:,}")
     if any(record["roster"].values()):
         output.say(_roster_line(record["roster"]))
+    if record["webhooks"]["endpoints"]:
+        output.say(_webhooks_line(record["webhooks"]))
     error = record["broker"]["error"]
     output.say("Broker: " + (f"cannot be reached: {error}" if error else "reachable"))
     output.say("Workers: " + (", ".join(record["workers"]) or ("unknown" if error else "none seen")))
     output.say("Loops: " + (", ".join(one["name"] for one in record["loops"]) or "none seen"))
+
+
+def _webhooks_line(webhooks: Mapping[str, Any]) -> str:
+    states = ", ".join(f"{count:,} {state}" for state, count in sorted(webhooks["endpoints"].items()))
+    senders = ", ".join(one["name"] for one in webhooks["deliverers"]) or "none seen"
+    return (
+        f"Webhooks: endpoints {states}; messages {webhooks['pending']:,} waiting, {webhooks['dead']:,} set aside;"
+        f" deliverers {senders}"
+    )
 
 
 def _roster_line(roster: Mapping[str, int]) -> str:

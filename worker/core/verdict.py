@@ -23,6 +23,16 @@ class RemoteState:
 
 
 @dataclass(frozen=True, slots=True)
+class EndpointState:
+    """Who is told: ``disabled`` says why nothing is sent there any more, ``failing_since`` that its circuit is open."""
+
+    name: str
+    due: int
+    disabled: str | None = None
+    failing_since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Situation:
     """``workers``, of so many ``processes``, and ``loops`` that were seen; without the broker no worker can be.
 
@@ -37,6 +47,8 @@ class Situation:
     strangers: Sequence[str] = ()
     silent_for: timedelta | None = None
     processes: int | None = None
+    deliverers: int = 0
+    endpoints: Sequence[EndpointState] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +58,7 @@ class Verdict:
 
 
 def judge(situation: Situation) -> Verdict:
-    troubles = [*_processes(situation), *_remotes(situation.remotes)]
+    troubles = [*_processes(situation), *_remotes(situation.remotes), *_webhooks(situation)]
     if troubles:
         return Verdict(well=False, words="; ".join(troubles))
     named = [remote for remote in situation.remotes if remote.named]
@@ -96,3 +108,15 @@ def _remotes(remotes: Sequence[RemoteState]) -> Iterator[str]:
         if not remote.named and remote.waiting:
             waiting = counted(remote.waiting, "job waits", "jobs wait")
             yield f"{waiting} for the remote {remote.name}, which the settings do not name"
+
+
+def _webhooks(situation: Situation) -> Iterator[str]:
+    due = sum(endpoint.due for endpoint in situation.endpoints)
+    if due and not situation.deliverers:
+        waiting = counted(due, "message waits", "messages wait")
+        yield f"nobody seen who sends webhooks, and {waiting}: start `coachsync webhooks deliver`"
+    for one in situation.endpoints:
+        if one.disabled:
+            yield f"the endpoint {one.name} is disabled: {one.disabled}"
+        elif one.failing_since:
+            yield f"the endpoint {one.name} fails since {format_instant(one.failing_since.replace(microsecond=0))}"

@@ -12,6 +12,7 @@ from worker.store.tables import heartbeats
 from worker.store.upsert import insert_or_replace
 
 LATELY = timedelta(seconds=45)  # loops beat every 10 s, one at a time with their work
+DELIVERER = "deliverer"
 FORGOTTEN_AFTER = timedelta(days=1)
 
 
@@ -39,6 +40,11 @@ def loops(session: Session) -> Loops:
         return Loops(beating)
     last = session.execute(select(func.max(heartbeats.c.seen_at)).where(heartbeats.c.role == "loops")).scalar_one()
     return Loops(silent_for=last and database_now(session) - last)
+
+
+def deliverers(session: Session) -> list[Heartbeat]:
+    """Those that have beaten lately."""
+    return [beat for beat in seen_within(session, LATELY) if beat.role == DELIVERER]
 
 
 def has_beaten(session: Session, name: str, since: datetime) -> bool:

@@ -16,12 +16,14 @@ from sqlalchemy.exc import DBAPIError
 from worker.log import get_logger
 from worker.store import endpoints
 from worker.store.endpoints import Owned
+from worker.store.heartbeats import DELIVERER, beat
 from worker.webhooks.courier import Courier, Means
 from worker.webhooks.sealing import CannotUnseal, Sealer
 
 LEASE = timedelta(seconds=20)  # no request begins that it might not outlast
 RENEWED_EVERY = 1.0
 LOOKS_EVERY = 0.25
+BEATS_EVERY = 10.0
 AGAIN_AFTER = timedelta(minutes=1)  # an endpoint whose secrets cannot be read
 A_SECOND = timedelta(seconds=1)  # what was sent in the last one counts for the rate
 THREADS = 64  # a name server that hangs holds one for each look-up: the database's must not wait for them
@@ -39,9 +41,12 @@ class Deliverer:
         """Until ``stop`` is set; then what is under way is finished, recorded, and the endpoints are given back."""
         loop = asyncio.get_running_loop()
         loop.set_default_executor(ThreadPoolExecutor(THREADS))
-        renew_at = loop.time()
+        renew_at = beat_at = loop.time()
         while not stop.is_set():
             try:
+                if loop.time() >= beat_at:
+                    await asyncio.to_thread(self._beat)
+                    beat_at = loop.time() + BEATS_EVERY
                 if loop.time() >= renew_at:
                     await self._renew()
                     renew_at = loop.time() + RENEWED_EVERY
@@ -54,6 +59,10 @@ class Deliverer:
             courier.leave()
         await asyncio.gather(*(task for _, task in self._couriers.values()), return_exceptions=True)
         await self._part_with_those_who_left()
+
+    def _beat(self) -> None:
+        with self.means.database.write() as session:
+            beat(session, self.means.sender.name, DELIVERER)
 
     async def _take_one(self) -> None:
         lease_ends = asyncio.get_running_loop().time() + LEASE.total_seconds()

@@ -1,0 +1,60 @@
+"""`coachsync status` and `doctor` say when the world is not told, and why."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.integration.cli_rig import Command, chosen_store, command_on
+from tests.integration.store_rig import applied, job_of, take_one, wish, write
+from worker.store import endpoints
+from worker.store.engine import Database
+from worker.store.heartbeats import DELIVERER, beat
+
+URL = "https://hooks.example.com/coaching"
+
+
+@pytest.fixture
+def store(request: pytest.FixtureRequest) -> Database:
+    return chosen_store(request)
+
+
+@pytest.fixture
+def coachsync(store: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
+    monkeypatch.chdir(tmp_path)
+    return command_on(store, tmp_path)
+
+
+def _found(coachsync: Command) -> list[tuple[str, str]]:
+    return [(one["health"], one["found"]) for one in coachsync.json("doctor", code=1) if one["what"] == "webhooks"]
+
+
+def test_messages_that_nobody_sends_are_told_with_the_remedy(store: Database, coachsync: Command) -> None:
+    made = coachsync.json("webhooks", "endpoints", "create", URL)["endpoint"]
+    write(store, applied(take_one(store, job_of(store, wish(1)))))
+
+    said = coachsync.json("status")
+
+    assert "nobody seen who sends webhooks, and 2 messages wait: start `coachsync webhooks deliver`" in said["verdict"]
+    assert said["webhooks"] == {"deliverers": [], "endpoints": {"enabled": 1}, "pending": 2, "dead": 0}
+    assert (
+        "Webhooks: endpoints 1 enabled; messages 2 waiting, 0 set aside; deliverers none seen"
+        in coachsync("status").out
+    )
+    with store.write() as session:
+        beat(session, "here:1", DELIVERER)
+    assert "nobody seen who sends" not in coachsync.json("status")["verdict"]
+    coachsync("webhooks", "endpoints", "pause", made)
+    with store.write() as session:
+        endpoints.change(session, made, {"state": "disabled", "disabled_reason": "it answered 410 Gone"})
+    assert f"the endpoint {made} is disabled: it answered 410 Gone" in coachsync.json("status")["verdict"]
+
+
+def test_the_doctor_tries_the_keys_and_looks_for_who_sends(store: Database, coachsync: Command, tmp_path: Path) -> None:
+    assert _found(coachsync) == []
+    coachsync.json("webhooks", "endpoints", "create", URL)
+    assert _found(coachsync) == [("warning", "nobody seen who sends them")]
+    with store.write() as session:
+        beat(session, "here:1", DELIVERER)
+    assert _found(coachsync) == [("ok", "1 secret can be read, 1 sending")]
+    other = command_on(store, tmp_path, webhook_key="k" * 32)
+    assert _found(other) == [("broken", "a webhook secret cannot be decrypted with the keys at hand")]
