@@ -99,6 +99,14 @@ def test_a_fleet_that_looks_at_once_shares_the_endpoints_without_a_double(store:
     assert had == {f"ep_{number}": 1 for number in range(6)}
 
 
+def test_the_longest_untended_goes_first_and_one_that_was_never_taken_before_all(store: Database) -> None:
+    for name, since in (("ep_late", datetime(2020, 1, 2, tzinfo=UTC)), ("ep_new", None), ("ep_early", LONG_AGO)):
+        make_endpoint(store, name)
+        set_endpoint(store, name, owner=since and "gone", owner_until=since)
+    tell_some(store, 1)
+    assert [taken(store).endpoint.id for _ in range(3)] == ["ep_new", "ep_early", "ep_late"]
+
+
 @pytest.mark.parametrize("state", [PAUSED, DISABLED, DELETED])
 def test_nobody_takes_an_endpoint_that_is_not_enabled(store: Database, state: str) -> None:
     make_endpoint(store)

@@ -224,7 +224,10 @@ def _untended(now: datetime) -> Select[tuple[str]]:
     due = exists().where(deliveries.c.endpoint_id == columns.id, is_in(deliveries, PENDING), deliveries.c.due_at <= now)
     not_held = or_(columns.held_until.is_(None), columns.held_until <= now)
     return (
-        select(columns.id).where(columns.state == ENABLED, free, not_held, due).order_by(columns.owner_until).limit(1)
+        select(columns.id)
+        .where(columns.state == ENABLED, free, not_held, due)
+        .order_by(columns.owner_until.nulls_first())
+        .limit(1)
     )
 
 
