@@ -228,6 +228,16 @@ def test_a_removed_endpoint_is_gone_for_people_its_secrets_are_gone_and_its_deli
     assert states(store, "ep_2") == [PENDING] * 2
 
 
+def test_what_is_set_aside_says_why_and_what_the_last_attempt_came_to(store: Database) -> None:
+    make_endpoint(store)
+    tell_some(store, 1)
+    answer(store, taken(store), "one", 500)
+    with store.write() as session:
+        endpoints.remove(session, "ep_1")
+    (one,) = deliveries_of(store)
+    assert one.error == "the endpoint was deleted; the last attempt: it answered 500"
+
+
 def test_a_changed_filter_counts_for_what_happens_from_then_on(store: Database) -> None:
     make_endpoint(store)
     with store.write() as session:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, delete, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, Select, delete, exists, func, literal, or_, select, update
 from sqlmodel import Session, col
 
 from schemas.webhooks import SignatureKind
@@ -96,11 +96,13 @@ def remove(session: Session, endpoint_id: str) -> bool:
 
 
 def set_aside_pending(session: Session, endpoint_id: str, reason: str) -> None:
+    """Each says why, and what its last attempt came to."""
     columns = deliveries.c
+    why = func.coalesce(literal(f"{reason}; the last attempt: ", columns.error.type).concat(columns.error), reason)
     session.execute(
         update(deliveries)
         .where(columns.endpoint_id == endpoint_id, is_in(deliveries, PENDING))
-        .values(state=DEAD, error=func.coalesce(columns.error, reason), finished_at=database_now(session)),
+        .values(state=DEAD, error=why, finished_at=database_now(session)),
         execution_options=_BULK,
     )
 
