@@ -17,9 +17,11 @@ from tests.integration.webhook_rig import (
     attempts_of,
     deliveries_of,
     endpoint,
+    happening,
     make_endpoint,
     set_endpoint,
     states,
+    tell,
     tell_some,
 )
 from worker.core.delivery import Reply
@@ -245,6 +247,16 @@ def test_a_changed_filter_counts_for_what_happens_from_then_on(store: Database) 
     tell_some(store, 1)
     assert deliveries_of(store) == []
     assert endpoint(store).rate_limit == 5
+
+
+def test_what_waits_is_in_order_as_soon_as_the_endpoint_asks_for_order(store: Database) -> None:
+    make_endpoint(store)
+    tell(store, happening("a"), happening("a"), happening("b"))
+    with store.write() as session:
+        endpoints.change(session, "ep_1", {"ordered": True})
+    first, _, other = deliveries_of(store)
+    with store.read() as session:
+        assert [one.id for one in due(session, endpoint(store), 10)] == [first.id, other.id]
 
 
 # Secrets

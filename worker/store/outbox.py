@@ -31,14 +31,13 @@ class Listener:
 
     id: str
     filter: EndpointFilter
-    ordered: bool
     addressed: bool
 
 
 def listeners(session: Session) -> list[Listener]:
     columns = endpoints.c
     query = select(
-        columns.id, columns.types, columns.customers, columns.usecases, columns.batches, columns.ordered, columns.state
+        columns.id, columns.types, columns.customers, columns.usecases, columns.batches, columns.state
     ).where(columns.state != DELETED)
     return [_listener(row) for row in session.execute(query)]
 
@@ -88,7 +87,7 @@ def filter_of(row: Any) -> EndpointFilter:
 
 
 def _listener(row: Any) -> Listener:
-    return Listener(row.id, filter_of(row), row.ordered, addressed=row.state != DISABLED)
+    return Listener(row.id, filter_of(row), addressed=row.state != DISABLED)
 
 
 def _facts(event: Event, labels: Mapping[int | None, str | None]) -> Facts:
@@ -126,7 +125,7 @@ def _delivery(seq: int, event: Event, to: Listener, now: datetime) -> dict[str, 
     return {
         "message_seq": seq,
         "endpoint_id": to.id,
-        "resource": event.resource if to.ordered else None,
+        "resource": event.resource,
         "state": PENDING,
         "due_at": now,
         "attempts": 0,

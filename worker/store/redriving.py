@@ -127,7 +127,7 @@ def _address(session: Session, endpoint: Endpoint, rows: Sequence[Row[Any]]) -> 
         {
             "message_seq": row.seq,
             "endpoint_id": endpoint.id,
-            "resource": row.resource if endpoint.ordered else None,
+            "resource": row.resource,
             "state": PENDING,
             "due_at": now,
             "attempts": 0,
