@@ -298,6 +298,15 @@ def test_a_second_rotation_lengthens_no_overlap_and_shortens_it_where_it_is_told
     assert signing(store) == ["whsec_four"]
 
 
+def test_a_secret_that_has_retired_is_deleted_at_the_next_rotation(store: Database) -> None:
+    make_endpoint(store)
+    rotate(store, "whsec_two", NO_TIME)
+    rotate(store, "whsec_three", NO_TIME)
+    rotate(store, "whsec_four", DAY)
+    assert signing(store) == ["whsec_four", "whsec_three"]
+    assert all_kept(store) == 2
+
+
 def test_no_secret_is_in_the_database_file_in_the_clear(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path / 'coachsync.db'}")
     schema.upgrade(database)

@@ -117,7 +117,7 @@ def secrets_of(session: Session, ids: Collection[str]) -> list[EndpointSecret]:
 
 
 def rotate(session: Session, endpoint_id: str, kind: SignatureKind, sealed: str, overlap: timedelta) -> datetime:
-    """Returns until when the secrets before sign beside the new one."""
+    """Returns until when the secrets before sign beside the new one. Those that sign no more are deleted."""
     now = database_now(session)
     until = now + overlap
     columns = endpoint_secrets.c
@@ -126,13 +126,20 @@ def rotate(session: Session, endpoint_id: str, kind: SignatureKind, sealed: str,
         update(endpoint_secrets).where(columns.endpoint_id == endpoint_id, still).values(retires_at=until),
         execution_options=_BULK,
     )
+    _forget_retired(session, now)
     session.add(EndpointSecret(endpoint_id=endpoint_id, kind=kind, sealed=sealed, created_at=now))
     session.flush()
     return until
 
 
 def all_secrets(session: Session) -> list[EndpointSecret]:
+    """Those of all endpoints. One that signs no more is deleted: its key may be gone for good."""
+    _forget_retired(session, database_now(session))
     return list(session.execute(select(EndpointSecret).order_by(col(EndpointSecret.id)).with_for_update()).scalars())
+
+
+def _forget_retired(session: Session, now: datetime) -> None:
+    session.execute(delete(endpoint_secrets).where(endpoint_secrets.c.retires_at <= now), execution_options=_BULK)
 
 
 @dataclass(frozen=True, slots=True)
