@@ -163,7 +163,7 @@ def test_a_released_endpoint_is_free_only_after_the_pause_that_its_rate_needs(st
     taken(store)
     release(store, after=timedelta(seconds=60))
     assert take(store, "two") is None
-    release(store)
+    release(store, after=-timedelta(seconds=1))
     assert taken(store, "two").endpoint.owner == "two"
     release(store, "one")
     assert take(store, "three") is None, "who has lost it releases nothing"

@@ -1,16 +1,16 @@
 """The statements that run all the time use their indexes, on both databases, over thousands of rows."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import event, insert, text
+from sqlalchemy import insert, text
 from sqlmodel import Session
 
 from schemas.ids import job_id
 from schemas.lanes import Lane
+from tests.integration.explain_rig import plans, scans
 from tests.integration.store_rig import LASTS, WORKER, tried, wish
 from tests.services.stores import empty
 from worker.core.decisions import Retry
@@ -22,6 +22,7 @@ from worker.store.records import record
 from worker.store.tables import jobs, resources
 
 ROWS = 4_000
+TABLES = ("jobs", "resources")
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
 STATES = ("pending", "running", *["succeeded"] * 8)
 IDS = [job_id(1, row) for row in range(1, 20)]
@@ -71,41 +72,6 @@ def row(number: int) -> dict[str, Any]:
         "lease_until": NOW + timedelta(days=36_500) if state == "running" else None,
         "created_at": NOW,
     }
-
-
-@contextmanager
-def statements(session: Session) -> Iterator[list[tuple[str, Any]]]:
-    """Each statement that the block runs, with its parameters."""
-    seen: list[tuple[str, Any]] = []
-
-    def note(_c: object, _cursor: object, statement: str, parameters: Any, _context: object, _many: object) -> None:
-        seen.append((statement, parameters))
-
-    connection = session.connection()
-    event.listen(connection, "before_cursor_execute", note)
-    yield seen
-    event.remove(connection, "before_cursor_execute", note)
-
-
-def plans(store: Database, step: Callable[[Session], object]) -> list[str]:
-    """How the database goes about each of the step's statements on our tables; the step itself is undone."""
-    with store.read() as session, statements(session) as seen:
-        step(session)
-    explain = "EXPLAIN QUERY PLAN " if store.is_sqlite else "EXPLAIN "
-    told = []
-    with store.read() as session:
-        for statement, parameters in seen:
-            if " jobs" in statement or " resources" in statement:
-                first = parameters[0] if isinstance(parameters, list) else parameters
-                rows = session.connection().exec_driver_sql(explain + statement, first)
-                told.append(f"{statement}\n" + "\n".join(str(one[-1]) for one in rows))
-    return told
-
-
-def scans(plan: str) -> list[str]:
-    """The lines of a plan that read one of our tables from end to end."""
-    lines = plan.splitlines()
-    return [line for line in lines if "Seq Scan on" in line or (line.startswith("SCAN jobs") and "USING" not in line)]
 
 
 def take_pending(session: Session) -> object:
@@ -164,7 +130,7 @@ class Offered:
 def test_no_statement_of_the_walk_reads_a_table_from_end_to_end(
     full: Callable[[str], Database], kind: str, step: Callable[[Session], object], index: str
 ) -> None:
-    told = plans(full(kind), step)
+    told = plans(full(kind), step, TABLES)
     assert told
-    assert [scan for plan in told for scan in scans(plan)] == []
+    assert [scan for plan in told for scan in scans(plan, TABLES)] == []
     assert any(index in plan.partition("\n")[2] for plan in told), "\n\n".join(told)

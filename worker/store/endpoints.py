@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, delete, exists, func, literal, or_, select, update
+from sqlalchemy import ColumnElement, Select, delete, func, literal, or_, select, update
 from sqlmodel import Session, col
 
 from schemas.webhooks import SignatureKind
@@ -230,11 +230,15 @@ def release(session: Session, owner: str, ids: Collection[str], after: timedelta
 def _untended(now: datetime) -> Select[tuple[str]]:
     columns = endpoints.c
     free = or_(columns.owner.is_(None), columns.owner_until < now)
-    due = exists().where(deliveries.c.endpoint_id == columns.id, is_in(deliveries, PENDING), deliveries.c.due_at <= now)
+    first_due = (  # not EXISTS: with stale statistics PostgreSQL reads all that waits, by an index without due_at
+        select(func.min(deliveries.c.due_at))
+        .where(deliveries.c.endpoint_id == columns.id, is_in(deliveries, PENDING))
+        .scalar_subquery()
+    )
     not_held = or_(columns.held_until.is_(None), columns.held_until <= now)
     return (
         select(columns.id)
-        .where(columns.state == ENABLED, free, not_held, due)
+        .where(columns.state == ENABLED, free, not_held, first_due <= now)
         .order_by(columns.owner_until.nulls_first())
         .limit(1)
     )
