@@ -204,6 +204,14 @@ def test_a_wait_that_is_asked_for_holds_the_delivery_and_the_whole_endpoint(stor
         assert endpoints.take(session, "two", LASTS) is None
 
 
+def test_a_success_that_was_under_way_ends_no_wait_that_was_asked_for(store: Database) -> None:
+    make_endpoint(store)
+    tell_some(store, 3)
+    assert answer(store, Reply(503, retry_after=5 * MINUTE), OK).held > 4 * MINUTE
+    set_endpoint(store, held_until=LONG_AGO)
+    assert answer(store, OK).held == timedelta(0)
+
+
 # What answers make of an endpoint
 
 

@@ -104,9 +104,13 @@ class Observed:
 
 
 def observe(health: Health, reply: Reply, now: datetime) -> Observed:
-    """A failure that was under way when the circuit opened says nothing new: only probes lengthen the pause."""
+    """A failure that was under way when the circuit opened says nothing new: only probes lengthen the pause.
+
+    A success closes the circuit. It ends no wait that another answer has asked for.
+    """
     if reply.succeeded:
-        return Observed(Health(), recovered_from=health.disabled_at)
+        asked_for = health.held_until if not health.is_open else None
+        return Observed(Health(held_until=asked_for), recovered_from=health.disabled_at)
     if reply.status == GONE:
         return Observed(replace(health, disabled_at=now), disable="it answered 410 Gone")
     under_way = health.is_open and health.held_until is not None and now < health.held_until
