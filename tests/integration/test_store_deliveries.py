@@ -26,7 +26,7 @@ from worker.core.endpoint_filter import EndpointFilter
 from worker.store import deliveries, endpoints, redriving
 from worker.store.deliveries import Due, Recorded, Sender, Sent
 from worker.store.engine import Database, database_now
-from worker.store.outbox import DEAD, DELIVERED, DISABLED, PENDING
+from worker.store.outbox import DEAD, DELETED, DELIVERED, DISABLED, PENDING
 from worker.store.tables import deliveries as delivery_table
 
 LASTS = timedelta(seconds=30)
@@ -256,6 +256,21 @@ def test_gone_disables_at_once_sets_the_rest_aside_and_tells_the_others_once(sto
     assert states(store, "ep_2") == [PENDING], "and not itself"
 
 
+def test_late_answers_of_an_endpoint_that_is_disabled_are_kept_and_change_nothing_of_it(store: Database) -> None:
+    make_endpoint(store)
+    tell_some(store, 3)
+    fence = take(store)
+    gone, fine, broken = due(store)
+    record(store, fence, sent(gone, GONE))
+    before = endpoint(store)
+    recorded = record(store, fence, sent(fine, OK), sent(broken, BROKEN))
+    assert (recorded.ours, recorded.state, recorded.disabled) == (True, DISABLED, None)
+    assert states(store) == [DEAD, DELIVERED, DEAD]
+    assert len(attempts_of(store)) == 3
+    assert endpoint(store) == before
+    assert types(store).count("endpoint.recovered") == 0
+
+
 def fail_for(store: Database, time: timedelta) -> Recorded:
     """It answers 500 now, and has failed for so long."""
     with store.read() as session:
@@ -315,6 +330,20 @@ def test_each_time_that_it_is_disabled_is_told(store: Database) -> None:
 def remove(store: Database) -> None:
     with store.write() as session:
         endpoints.remove(session, "ep_1")
+
+
+def test_what_is_under_way_when_its_endpoint_is_removed_counts_if_it_arrives_and_is_not_tried_again_if_not(
+    store: Database,
+) -> None:
+    make_endpoint(store)
+    tell_some(store, 2)
+    fence = take(store)
+    fine, broken = due(store)
+    remove(store)
+    recorded = record(store, fence, sent(fine, OK), sent(broken, BROKEN))
+    assert (recorded.ours, recorded.state) == (True, DELETED)
+    assert states(store) == [DELIVERED, DEAD]
+    assert endpoint(store).failures == 0
 
 
 def test_what_is_under_way_when_its_endpoint_is_paused_is_recorded_as_ever(store: Database) -> None:

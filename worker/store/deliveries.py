@@ -13,7 +13,7 @@ from worker.core.events import of_disabled_endpoint, of_recovered_endpoint
 from worker.store import outbox
 from worker.store.endpoints import health_of, set_aside_pending
 from worker.store.engine import database_now
-from worker.store.outbox import DEAD, DELIVERED, DISABLED, PENDING, is_in
+from worker.store.outbox import DEAD, DELETED, DELIVERED, DISABLED, PENDING, is_in
 from worker.store.tables import deliveries, delivery_attempts, endpoints, messages
 from worker.store.webhook_models import Endpoint
 
@@ -72,7 +72,10 @@ def due(session: Session, endpoint: Endpoint, limit: int) -> list[Due]:
 
 
 def record(session: Session, endpoint_id: str, fence: int, sent: Sequence[Sent], sender: Sender) -> Recorded:
-    """Write what came of these requests to one endpoint. Who has lost it keeps the attempts, and changes nothing."""
+    """Write what came of these requests to one endpoint. Who has lost it keeps the attempts, and changes nothing.
+
+    What comes late to an endpoint that is not sent to any more says nothing of its health.
+    """
     row = session.execute(
         select(Endpoint).where(col(Endpoint.id) == endpoint_id).with_for_update(),
         execution_options={"populate_existing": True},
@@ -82,6 +85,8 @@ def record(session: Session, endpoint_id: str, fence: int, sent: Sequence[Sent],
         return Recorded(ours=False, state=row.state)
     now = database_now(session)
     _settle(session, sent, now, sender.uniform)
+    if row.state in (DISABLED, DELETED):
+        return Recorded(ours=True, state=row.state)
     health, observed = health_of(row), []
     for one in sent:
         observed.append(observe(health, one.reply, now))
@@ -160,7 +165,7 @@ def _announce(session: Session, row: Endpoint, health: Health, observed: Sequenc
     recovered_from = next((one.recovered_from for one in observed if one.recovered_from), None)
     if recovered_from:
         outbox.tell(session, [of_recovered_endpoint(row.id, row.url, recovered_from)])
-    if not reason or state in (outbox.DELETED, DISABLED):
+    if not reason:
         return Recorded(ours=True, state=state, warning=warning)
     at = health.disabled_at or now
     session.execute(
