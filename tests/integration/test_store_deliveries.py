@@ -271,6 +271,14 @@ def test_late_answers_of_an_endpoint_that_is_disabled_are_kept_and_change_nothin
     assert types(store).count("endpoint.recovered") == 0
 
 
+def test_a_success_beside_gone_is_no_recovery(store: Database) -> None:
+    make_endpoint(store)
+    tell_some(store, 3)
+    assert answer(store, GONE, OK).state == DISABLED
+    assert (states(store), types(store)[3:]) == ([DEAD, DELIVERED, DEAD], ["endpoint.disabled"])
+    assert endpoint(store).disabled_at
+
+
 def fail_for(store: Database, time: timedelta) -> Recorded:
     """It answers 500 now, and has failed for so long."""
     with store.read() as session:

@@ -91,6 +91,8 @@ def record(session: Session, endpoint_id: str, fence: int, sent: Sequence[Sent],
     for one in sent:
         observed.append(observe(health, one.reply, now))
         health = observed[-1].health
+        if observed[-1].disable:  # it stays so, whatever came beside it
+            break
     session.execute(
         update(endpoints)
         .where(endpoints.c.id == endpoint_id)
