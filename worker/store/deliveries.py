@@ -80,13 +80,16 @@ def record(session: Session, endpoint_id: str, fence: int, sent: Sequence[Sent],
         select(Endpoint).where(col(Endpoint.id) == endpoint_id).with_for_update(),
         execution_options={"populate_existing": True},
     ).scalar_one()
-    _insert_attempts(session, sent, sender.name)
-    if (row.owner, row.fence) != (sender.name, fence):
-        return Recorded(ours=False, state=row.state)
     now = database_now(session)
+    standing = Recorded(ours=(row.owner, row.fence) == (sender.name, fence), state=row.state)
+    if _is_written(session, sent[0], sender.name):
+        return standing
+    _insert_attempts(session, sent, sender.name)
+    if not standing.ours:
+        return standing
     _settle(session, sent, now, sender.uniform)
     if row.state in (DISABLED, DELETED):
-        return Recorded(ours=True, state=row.state)
+        return standing
     health, observed = health_of(row), []
     for one in sent:
         observed.append(observe(health, one.reply, now))
@@ -106,6 +109,15 @@ def record(session: Session, endpoint_id: str, fence: int, sent: Sequence[Sent],
         execution_options=_BULK,
     )
     return _announce(session, row, health, observed, now)
+
+
+def _is_written(session: Session, one: Sent, sender: str) -> bool:
+    """Its group is: the commit was done, and its answer lost with the connection."""
+    columns = delivery_attempts.c
+    query = select(columns.id).where(
+        columns.delivery_id == one.due.id, columns.started_at == one.started_at, columns.sender == sender
+    )
+    return session.execute(query).first() is not None
 
 
 def _joined() -> Select[Any]:
