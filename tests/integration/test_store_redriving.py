@@ -3,6 +3,7 @@
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from sqlalchemy import update
 
 from tests.integration.store_rig import applied, job_ids, take, wish, write
@@ -22,7 +23,7 @@ from worker.core.endpoint_filter import EndpointFilter
 from worker.store import endpoints, redriving
 from worker.store.endpoints import something_due
 from worker.store.engine import Database
-from worker.store.outbox import DEAD, DELIVERED, DISABLED, ENABLED, PENDING
+from worker.store.outbox import DEAD, DELETED, DELIVERED, DISABLED, ENABLED, PAUSED, PENDING
 from worker.store.redriving import DeliveryFilter, Window
 from worker.store.tables import deliveries
 from worker.store.tables import messages as message_table
@@ -144,6 +145,18 @@ def test_what_is_pending_already_keeps_its_turn(store: Database) -> None:
     assert redrive(store, one) == 0
     (found,) = deliveries_of(store)
     assert (found.attempts, found.due_at) == (3, FOREVER)
+
+
+@pytest.mark.parametrize(("state", "sent"), [(ENABLED, 1), (PAUSED, 1), (DISABLED, 0), (DELETED, 0)])
+def test_nothing_is_sent_again_to_an_endpoint_that_takes_nothing(store: Database, state: str, sent: int) -> None:
+    make_endpoint(store)
+    (one,) = tell_some(store, 1)
+    set_deliveries(store, [one], state=DEAD)
+    set_endpoint(store, state=state)
+    assert redrive(store, one) == sent
+    assert states(store) == [PENDING if sent else DEAD]
+    with store.read() as session:
+        assert redriving.ids_of(session, DeliveryFilter(), 0, 10) == ([one] if sent else [])
 
 
 # Recovering

@@ -13,7 +13,7 @@ from worker.cli.filters import checked_if_given
 from worker.cli.options import DryRun, Json, Limit, open_runtime
 from worker.cli.output import Output
 from worker.cli.times import parse_moment
-from worker.cli.webhook_endpoints import existing
+from worker.cli.webhook_endpoints import existing, taking
 from worker.cli.webhook_records import ATTEMPT_COLUMNS, DELIVERY_COLUMNS, attempt_record, delivery_record
 from worker.clock import utc_now
 from worker.store import redriving
@@ -101,6 +101,8 @@ def retry_deliveries(
 ) -> None:
     """Send deliveries again, dead or delivered, under the ids they had. Without numbers: the dead ones that match.
 
+    What an endpoint that is disabled or deleted did not take stays set aside.
+
     Example: coachsync webhooks deliveries retry --endpoint ep_0123456789abcdef --since 24h --dry-run
     """
     output = Output(as_json)
@@ -115,7 +117,8 @@ def retry_deliveries(
         meant, done, after = 0, 0, 0
         while True:
             with runtime.database.write() as session:
-                _check_endpoint(session, endpoint, output)
+                if endpoint is not None:
+                    taking(session, endpoint, output)
                 if deliveries:
                     _check_numbers(session, deliveries, output)
                     ids = deliveries
@@ -162,5 +165,7 @@ def _check_endpoint(session: Session, endpoint: str | None, output: Output) -> N
 
 def _check_numbers(session: Session, numbers: list[int], output: Output) -> None:
     for number in numbers:
-        if redriving.find_delivery(session, number) is None:
+        found = redriving.find_delivery(session, number)
+        if found is None:
             output.fail(f"DELIVERY: there is no delivery {number} (coachsync webhooks deliveries list)")
+        taking(session, found[0].endpoint_id, output)

@@ -301,6 +301,14 @@ def existing(session: Session, endpoint: str, output: Output) -> Endpoint:
     return found or output.fail(f"ENDPOINT: there is no endpoint {endpoint[:60]!r} (coachsync webhooks endpoints list)")
 
 
+def taking(session: Session, endpoint: str, output: Output) -> Endpoint:
+    """One that messages can be sent to."""
+    found = existing(session, endpoint, output)
+    if found.state == DISABLED:
+        output.fail(f"{endpoint} is disabled: `coachsync webhooks endpoints resume {endpoint}` first")
+    return found
+
+
 def _checked_url(url: str, runtime: Runtime, output: Output) -> str:
     options = runtime.settings.webhooks
     try:

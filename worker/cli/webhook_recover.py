@@ -10,12 +10,11 @@ from worker.cli.filters import checked
 from worker.cli.options import DryRun, Json, open_runtime
 from worker.cli.output import Output
 from worker.cli.times import parse_moment
-from worker.cli.webhook_endpoints import EndpointId, Types, existing
+from worker.cli.webhook_endpoints import EndpointId, Types, existing, taking
 from worker.clock import utc_now
 from worker.core.endpoint_filter import EndpointFilter
 from worker.runtime import Runtime
 from worker.store import redriving
-from worker.store.outbox import DISABLED
 from worker.store.redriving import Window
 
 
@@ -66,9 +65,7 @@ def _recover(runtime: Runtime, endpoint: str, window: Window, output: Output, *,
     after: int | None = 0
     while after is not None:
         with runtime.database.write() as session:
-            found = existing(session, endpoint, output)
-            if found.state == DISABLED and not dry_run:
-                output.fail(f"{endpoint} is disabled: `coachsync webhooks endpoints resume {endpoint}` first")
+            found = (existing if dry_run else taking)(session, endpoint, output)
             page = redriving.recover_page(session, found, window, after, dry_run=dry_run)
         counts.update(page.counts)
         after = page.last

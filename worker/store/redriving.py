@@ -11,8 +11,8 @@ from sqlmodel import Session, col
 
 from worker.core.endpoint_filter import EndpointFilter, Facts
 from worker.store.engine import database_now
-from worker.store.outbox import DEAD, DELIVERED, PENDING, filter_of, is_in
-from worker.store.tables import deliveries, messages
+from worker.store.outbox import DEAD, DELIVERED, ENABLED, PAUSED, PENDING, filter_of, is_in
+from worker.store.tables import deliveries, endpoints, messages
 from worker.store.upsert import insert_missing
 from worker.store.webhook_models import Delivery, DeliveryAttempt, Endpoint, WebhookMessage
 
@@ -79,16 +79,22 @@ def attempts_of(session: Session, delivery_id: int) -> list[DeliveryAttempt]:
 
 
 def ids_of(session: Session, chosen: DeliveryFilter, after: int, limit: int) -> list[int]:
+    """Those that could be sent again."""
     query = select(deliveries.c.id).join_from(deliveries, messages, messages.c.seq == deliveries.c.message_seq)
-    query = query.where(*chosen.conditions, deliveries.c.id > after).order_by(deliveries.c.id).limit(limit)
+    query = (
+        query.where(*chosen.conditions, deliveries.c.id > after, _has_a_taker()).order_by(deliveries.c.id).limit(limit)
+    )
     return list(session.execute(query).scalars())
 
 
 def redrive(session: Session, ids: Collection[int]) -> int:
-    """Have these sent anew under their old ids, from the first attempt on. What is pending already is left alone."""
+    """Have these sent anew under their old ids, from the first attempt on. What is pending already is left alone.
+
+    So is what nobody would take: its endpoint is disabled, or deleted.
+    """
     statement = (
         update(deliveries)
-        .where(deliveries.c.id.in_(sorted(ids)), deliveries.c.state != PENDING)
+        .where(deliveries.c.id.in_(sorted(ids)), deliveries.c.state != PENDING, _has_a_taker())
         .values(state=PENDING, attempts=0, due_at=database_now(session), finished_at=None)
         .returning(deliveries.c.id)
     )
@@ -119,6 +125,11 @@ def recover_page(session: Session, endpoint: Endpoint, window: Window, after: in
     states = Counter(row.state for row in there.values())
     counts = Counter(missing=len(missing), dead=len(dead), delivered=states[DELIVERED], pending=states[PENDING])
     return Recovered(page[-1].seq if len(page) == PAGE else None, counts)
+
+
+def _has_a_taker() -> ColumnElement[bool]:
+    takers = select(endpoints.c.id).where(endpoints.c.state.in_((ENABLED, PAUSED)))
+    return deliveries.c.endpoint_id.in_(takers)
 
 
 def _address(session: Session, endpoint: Endpoint, rows: Sequence[Row[Any]]) -> None:
