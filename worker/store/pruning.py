@@ -11,6 +11,7 @@ from schemas.jobs import JobState
 from worker.store.engine import database_now
 from worker.store.heartbeats import forget_old
 from worker.store.pruning_oversight import prune_oversight
+from worker.store.pruning_webhooks import prune_webhooks
 from worker.store.tables import attempts, batches, jobs, quota_answers, rejections
 
 AT_ONCE = 5_000
@@ -31,7 +32,7 @@ def prune(session: Session, keep: timedelta) -> int:
         .limit(1)
         .with_for_update(skip_locked=True)
     ).scalar_one_or_none()
-    past = _prune_quotas(session, before) + prune_oversight(session, before)
+    past = _prune_quotas(session, before) + prune_oversight(session, before) + prune_webhooks(session, before)
     return past + (_prune_batch(session, batch) if batch else 0)
 
 
