@@ -21,14 +21,29 @@ from worker.webhooks import signing
 from worker.webhooks.post import TIMEOUT, Poster
 
 PAGE = 200
-GROUP = 0.1  # seconds that answers are gathered for, to be recorded together
-IDLE = 0.25  # seconds between two looks for what is due
-LEAVES_AFTER = 5.0  # seconds without anything due, or to wait: others may have the endpoint
 MOST_UNRECORDED = 500  # the database is away: no more is sent until it is back
-SLACK = 2.0
-STOPS_WITHIN = 5.0  # what has no answer by then is sent again by the next owner
 
 _log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Seconds. No request begins that ``lease`` might not outlast: it takes ``request`` at most, and ``slack``.
+
+    ``looks_every`` for endpoints, ``idle`` between two looks for what is due to one; ``group``: how long answers are
+    gathered to be recorded together; ``leaves_after`` with nothing due, or to wait: others may have the endpoint;
+    ``stops_within``: what has no answer by then is sent again by the next owner.
+    """
+
+    lease: float = 20.0
+    renewed_every: float = 1.0
+    looks_every: float = 0.25
+    request: float = TIMEOUT
+    slack: float = 2.0
+    group: float = 0.1
+    idle: float = 0.25
+    leaves_after: float = 5.0
+    stops_within: float = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +54,7 @@ class Means:
     poster: Poster
     sender: Sender
     now: Callable[[], datetime]
+    timing: Timing = Timing()
 
 
 @dataclass(slots=True)
@@ -66,6 +82,7 @@ class Courier:
 
     def __init__(self, means: Means, owned: Owned, secrets: Sequence[str], lease_ends: float) -> None:
         self._means = means
+        self._timing = means.timing
         self._waiting: deque[Due] = deque()
         self._busy: set[int] = set()
         self._results: list[Sent] = []
@@ -110,13 +127,13 @@ class Courier:
 
     async def _step(self) -> None:
         wait = max(self._opens_at - self._clock(), 0.0)
-        if wait > LEAVES_AFTER or self._clock() - self._last_work > LEAVES_AFTER:
+        if max(wait, self._clock() - self._last_work) > self._timing.leaves_after:
             self.leaving = not self._busy
-            await self._rest(IDLE)
-        elif wait or self._lease_ends - self._clock() < TIMEOUT + SLACK:
-            await self._rest(wait or IDLE)
+            await self._rest(self._timing.idle)
+        elif wait or self._lease_ends - self._clock() < self._timing.request + self._timing.slack:
+            await self._rest(wait or self._timing.idle)
         elif not await self._has_work():
-            await self._rest(IDLE)
+            await self._rest(self._timing.idle)
         elif len(self._sending) >= self._room or len(self._busy) >= self._room + MOST_UNRECORDED:
             await self._rest(1.0)
         elif pause := self._pace.wait(self._clock()):
@@ -173,7 +190,7 @@ class Courier:
 
     async def _end_sending(self) -> None:
         if self._sending:
-            _, late = await asyncio.wait(self._sending, timeout=STOPS_WITHIN)
+            _, late = await asyncio.wait(self._sending, timeout=self._timing.stops_within)
             for task in late:
                 task.cancel()
 
@@ -182,7 +199,7 @@ class Courier:
             if self._results:
                 group, self._results = self._results, []
                 await self._record(group)
-            await asyncio.sleep(GROUP)
+            await asyncio.sleep(self._timing.group)
 
     async def _record(self, group: list[Sent]) -> None:
         def write() -> Recorded:

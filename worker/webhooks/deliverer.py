@@ -20,9 +20,6 @@ from worker.store.heartbeats import DELIVERER, beat
 from worker.webhooks.courier import Courier, Means
 from worker.webhooks.sealing import CannotUnseal, Sealer
 
-LEASE = timedelta(seconds=20)  # no request begins that it might not outlast
-RENEWED_EVERY = 1.0
-LOOKS_EVERY = 0.25
 BEATS_EVERY = 10.0
 AGAIN_AFTER = timedelta(minutes=1)  # an endpoint whose secrets cannot be read
 A_SECOND = timedelta(seconds=1)  # what was sent in the last one counts for the rate
@@ -37,6 +34,10 @@ class Deliverer:
     sealer: Sealer
     _couriers: dict[str, tuple[Courier, asyncio.Task[None]]] = field(default_factory=dict)
 
+    @property
+    def _lease(self) -> timedelta:
+        return timedelta(seconds=self.means.timing.lease)
+
     async def run(self, stop: asyncio.Event) -> None:
         """Until ``stop`` is set; then what is under way is finished, recorded, and the endpoints are given back."""
         loop = asyncio.get_running_loop()
@@ -49,12 +50,12 @@ class Deliverer:
                     beat_at = loop.time() + BEATS_EVERY
                 if loop.time() >= renew_at:
                     await self._renew()
-                    renew_at = loop.time() + RENEWED_EVERY
+                    renew_at = loop.time() + self.means.timing.renewed_every
                 await self._take_one()
             except DBAPIError as error:
                 _log.warning("deliverer_waits", error=repr(error)[:300])
             await self._part_with_those_who_left()
-            await _wait(stop, LOOKS_EVERY)
+            await _wait(stop, self.means.timing.looks_every)
         for courier, _ in self._couriers.values():
             courier.leave()
         await asyncio.gather(*(task for _, task in self._couriers.values()), return_exceptions=True)
@@ -65,7 +66,7 @@ class Deliverer:
             beat(session, self.means.sender.name, DELIVERER)
 
     async def _take_one(self) -> None:
-        lease_ends = asyncio.get_running_loop().time() + LEASE.total_seconds()
+        lease_ends = asyncio.get_running_loop().time() + self.means.timing.lease
         owned = await asyncio.to_thread(self._take)
         if owned is None or owned.endpoint.id in self._couriers:
             return
@@ -80,13 +81,13 @@ class Deliverer:
             if not endpoints.something_due(session):
                 return None
         with self.means.database.write() as session:
-            return endpoints.take(session, self.means.sender.name, LEASE)
+            return endpoints.take(session, self.means.sender.name, self._lease)
 
     async def _renew(self) -> None:
         fences = {name: courier.fence for name, (courier, _) in self._couriers.items()}
         if not fences:
             return
-        lease_ends = asyncio.get_running_loop().time() + LEASE.total_seconds()
+        lease_ends = asyncio.get_running_loop().time() + self.means.timing.lease
         ours = {owned.endpoint.id: owned for owned in await asyncio.to_thread(self._renew_leases, fences)}
         for name, (courier, _) in self._couriers.items():
             if (owned := ours.get(name)) is None:
@@ -96,7 +97,7 @@ class Deliverer:
 
     def _renew_leases(self, fences: dict[str, int]) -> list[Owned]:
         with self.means.database.write() as session:
-            return endpoints.renew(session, self.means.sender.name, fences, LEASE)
+            return endpoints.renew(session, self.means.sender.name, fences, self._lease)
 
     async def _part_with_those_who_left(self) -> None:
         gone = [name for name, (_, task) in self._couriers.items() if task.done()]
