@@ -158,6 +158,17 @@ def test_no_more_are_under_way_than_the_endpoint_takes(store: Database, receiver
     assert max(one.beside for one in receiver.got) == 3, "four at once, and that many"
 
 
+def test_no_more_come_in_any_second_than_the_rate(store: Database, receiver: Receiver) -> None:
+    rate, jitter = 10, 0.1
+    make(store, receiver, rate_limit=rate)
+    tell_some(store, 25)
+    deliver_all(store)
+    times = [one.at for one in receiver.got]
+    for first in times:
+        assert sum(first <= at < first + 1 - jitter for at in times) <= rate
+    assert times[-1] - times[0] < 2.5 + 1, "nor much slower"
+
+
 def test_what_an_owner_has_sent_in_its_last_second_counts_for_the_next_one(store: Database, receiver: Receiver) -> None:
     make(store, receiver, rate_limit=5)
     tell_some(store, 5)

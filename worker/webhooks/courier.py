@@ -126,11 +126,14 @@ class Courier:
             await recording
 
     async def _step(self) -> None:
-        wait = max(self._opens_at - self._clock(), 0.0)
-        if max(wait, self._clock() - self._last_work) > self._timing.leaves_after:
+        now = self._clock()
+        if self._waiting or self._busy:
+            self._last_work = now
+        wait = max(self._opens_at - now, 0.0)
+        if max(wait, now - self._last_work) > self._timing.leaves_after:
             self.leaving = not self._busy
             await self._rest(self._timing.idle)
-        elif wait or self._lease_ends - self._clock() < self._timing.request + self._timing.slack:
+        elif wait or self._lease_ends - now < self._timing.request + self._timing.slack:
             await self._rest(wait or self._timing.idle)
         elif not await self._has_work():
             await self._rest(self._timing.idle)
@@ -150,8 +153,6 @@ class Courier:
             busy = set(self._busy)  # what is recorded while we look may be seen as it was before
             some = await patiently(self._look, self._means.sender.uniform)
             self._waiting.extend(one for one in some if one.id not in busy)
-        if self._waiting or self._busy:
-            self._last_work = self._clock()
         return bool(self._waiting)
 
     def _look(self) -> list[Due]:
