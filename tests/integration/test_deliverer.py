@@ -3,7 +3,8 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
@@ -15,6 +16,7 @@ from tests.integration.cli_rig import chosen_store, on_both
 from tests.integration.webhook_rig import (
     FINE,
     HANGS,
+    LOOPBACK,
     QUICK,
     SEALER,
     SECRET,
@@ -41,12 +43,16 @@ from tests.integration.webhook_rig import (
     until,
 )
 from worker.clock import utc_now
-from worker.core.delivery import OPENS_AFTER
+from worker.core.delivery import OPENS_AFTER, Reply, observe
 from worker.store import endpoints
+from worker.store.deliveries import Sender
+from worker.store.endpoints import Owned
 from worker.store.engine import Database
 from worker.store.outbox import DEAD, DELIVERED, DISABLED, PENDING
 from worker.webhooks import signing
 from worker.webhooks.address import AddressGuard
+from worker.webhooks.courier import Courier, Means
+from worker.webhooks.post import Poster
 
 BROKEN = Answer(500)
 
@@ -243,6 +249,8 @@ def test_a_request_without_an_answer_is_a_failure_that_says_so(store: Database, 
     assert set(states(store)) == {PENDING}
 
 
+
+
 def test_nothing_is_sent_to_a_guarded_address(store: Database, receiver: Receiver) -> None:
     make(store, receiver)
     tell_some(store, 1)
@@ -343,6 +351,43 @@ def test_a_paused_endpoint_is_sent_no_more_within_moments(store: Database, recei
     assert states(store).count(DELIVERED) == len(receiver.got)
 
 
+@asynccontextmanager
+async def courier_of(store: Database, **values: object) -> AsyncIterator[Courier]:
+    """One that is not at work, of an endpoint that stands like this and is not held any more."""
+    make_endpoint(store)
+    if values:
+        set_endpoint(store, **values)
+    async with aclosing(Poster(LOOPBACK)) as poster:
+        means = Means(store, poster, Sender("one", lambda: 0.5), utc_now)
+        yield Courier(means, Owned(endpoint(store), (), timedelta(0)), [SECRET], 1e9)
+
+
+def wait_of(courier: Courier) -> float:
+    return courier._opens_at - asyncio.get_running_loop().time()
+
+
+def test_what_a_courier_has_learnt_outlives_a_renewal_that_looked_before_it_was_recorded(store: Database) -> None:
+    async def run() -> None:
+        async with courier_of(store) as courier:
+            for _ in range(OPENS_AFTER):
+                courier._foresee(observe(courier._health, Reply(500), utc_now()))
+            courier.renewed(Owned(endpoint(store), (), timedelta(0)), [SECRET], 1e9)
+            assert courier._room == 1
+            assert wait_of(courier) > 10
+
+    asyncio.run(run())
+
+
+def test_where_the_clock_is_behind_the_databases_a_probe_that_fails_is_a_probe_all_the_same(store: Database) -> None:
+    async def run() -> None:
+        ahead = utc_now() + timedelta(seconds=5)
+        async with courier_of(store, failures=OPENS_AFTER, failing_since=ahead, held_until=ahead) as courier:
+            courier._foresee(observe(courier._health, Reply(500), utc_now()))
+            assert wait_of(courier) > 20
+
+    asyncio.run(run())
+
+
 # Stops and deaths
 
 
@@ -382,3 +427,11 @@ def test_a_stop_waits_for_no_answer_that_does_not_come(store: Database, receiver
 
     assert asyncio.run(run()) < 1
     assert (states(store), attempts_of(store)) == ([PENDING], [])
+
+
+
+
+
+
+
+

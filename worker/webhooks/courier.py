@@ -7,7 +7,7 @@ process sends it no second time until then, and after a crash the next owner doe
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from worker.core.delivery import Observed, observe
@@ -92,6 +92,9 @@ class Courier:
         self._clock = asyncio.get_running_loop().time
         self._last_work = self._clock()
         self.leaving = False
+        # From here on its answers tell, by our clock: a row may be older than the last of them.
+        self._health = replace(owned.health, held_until=means.now() + owned.held)
+        self._opens_at = self._clock() + owned.held.total_seconds()
         self.fence = owned.endpoint.fence
         self.renewed(owned, secrets, lease_ends)
 
@@ -101,8 +104,6 @@ class Courier:
         self.endpoint = endpoint
         self._secrets = secrets
         self._lease_ends = lease_ends
-        self._health = owned.health
-        self._opens_at = self._clock() + owned.held.total_seconds()
         self._pace.rate = endpoint.rate_limit
         if endpoint.state != ENABLED:
             self.leave()
