@@ -249,6 +249,15 @@ def test_a_request_without_an_answer_is_a_failure_that_says_so(store: Database, 
     assert set(states(store)) == {PENDING}
 
 
+@pytest.mark.parametrize("host", ["a..b", f"{'a' * 70}.example", "xn--.example"])
+def test_a_host_that_nothing_can_be_sent_to_is_a_failure_like_another(store: Database, host: str) -> None:
+    make_endpoint(store, "ep_a", f"http://{host}/")
+    tell_some(store, 1)
+    deliver(store, lambda: bool(attempts_of(store)), "it is tried", guard=AddressGuard())
+    (one,) = deliveries_of(store)
+    assert (one.state, one.attempts) == (PENDING, 1)
+    assert one.error
+    assert "not sent" in one.error
 
 
 def test_nothing_is_sent_to_a_guarded_address(store: Database, receiver: Receiver) -> None:
@@ -429,9 +438,17 @@ def test_a_stop_waits_for_no_answer_that_does_not_come(store: Database, receiver
     assert (states(store), attempts_of(store)) == ([PENDING], [])
 
 
+class Broken(Poster):
+    """Fails as no poster should, the first time."""
+
+    async def post(self, *_: object) -> Reply:
+        raise RuntimeError("a bug")
 
 
-
-
-
-
+def test_a_bug_in_the_sending_is_an_attempt_like_another_and_leaves_no_delivery_stuck(store: Database) -> None:
+    make_endpoint(store)
+    tell_some(store, 2)
+    deliver(store, lambda: len(attempts_of(store)) == 2, "both are tried", poster=Broken(LOOPBACK))
+    assert [(one.state, one.attempts, one.error) for one in deliveries_of(store)] == [
+        (PENDING, 1, "not sent: RuntimeError('a bug')")
+    ] * 2

@@ -6,11 +6,11 @@ process sends it no second time until then, and after a crash the next owner doe
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from worker.core.delivery import Observed, observe
+from worker.core.delivery import Observed, Reply, observe
 from worker.log import get_logger
 from worker.recorder import patiently
 from worker.store.deliveries import Due, Recorded, Sender, Sent, due, record
@@ -171,9 +171,16 @@ class Courier:
         started_at, begun = self._means.now(), self._clock()
         body = one.body.encode()
         headers = signing.headers(self._secrets, one.message_id, int(started_at.timestamp()), body)
-        reply = await self._means.poster.post(self.endpoint.url, headers, body, started_at)
+        reply = await self._posted(headers, body, started_at)
         self._results.append(Sent(one, started_at, (self._clock() - begun) * 1000, reply))
         self._foresee(observe(self._health, reply, self._means.now()))
+
+    async def _posted(self, headers: Mapping[str, str], body: bytes, now: datetime) -> Reply:
+        try:
+            return await self._means.poster.post(self.endpoint.url, headers, body, now)
+        except Exception as error:  # noqa: BLE001 - a bug is an attempt like another: its delivery must not be stuck
+            _log.exception("delivery_broke", endpoint=self.endpoint.id)
+            return Reply(error=f"not sent: {error!r}"[:300])
 
     def _foresee(self, observed: Observed) -> None:
         """What its record will say: nothing more begins that this answer forbids."""
@@ -187,8 +194,6 @@ class Courier:
     def _sent(self, task: asyncio.Task[None]) -> None:
         self._sending.discard(task)
         self._stir.set()
-        if not task.cancelled() and (error := task.exception()):
-            _log.error("delivery_broke", endpoint=self.endpoint.id, error=repr(error)[:300])
 
     async def _end_sending(self) -> None:
         if self._sending:
