@@ -10,6 +10,7 @@ from datetime import timedelta
 from itertools import pairwise
 
 import pytest
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from standardwebhooks import Webhook
 
 from tests.integration.cli_rig import chosen_store, on_both
@@ -436,6 +437,33 @@ def test_a_stop_waits_for_no_answer_that_does_not_come(store: Database, receiver
 
     assert asyncio.run(run()) < 1
     assert (states(store), attempts_of(store)) == ([PENDING], [])
+
+
+class Exhausted(Database):
+    """Its pool has no connection left, the first times that it is asked for one."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.times = 3
+
+    def read(self):  # type: ignore[no-untyped-def]  # noqa: ANN201 - as its base has it
+        if self.times:
+            self.times -= 1
+            raise PoolTimeout("QueuePool limit of size 5 overflow 10 reached")
+        return super().read()
+
+
+def test_a_deliverer_outlives_a_pool_without_connections(sqlite_store: Database, receiver: Receiver) -> None:
+    make(sqlite_store, receiver)
+    tell_some(sqlite_store, 1)
+    database = Exhausted(sqlite_store.url)
+
+    async def run() -> None:
+        async with delivering(database):
+            await until(lambda: bool(receiver.got), "it arrives")
+
+    asyncio.run(run())
+    database.close()
 
 
 class Broken(Poster):

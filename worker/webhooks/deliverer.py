@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
 from worker.log import get_logger
 from worker.store import endpoints
@@ -52,7 +52,7 @@ class Deliverer:
                     await self._renew()
                     renew_at = loop.time() + self.means.timing.renewed_every
                 await self._take_one()
-            except DBAPIError as error:
+            except SQLAlchemyError as error:  # a pool without connections is no DBAPIError
                 _log.warning("deliverer_waits", error=repr(error)[:300])
             await self._part_with_those_who_left()
             await _wait(stop, self.means.timing.looks_every)
@@ -123,7 +123,7 @@ class Deliverer:
 
         try:
             await asyncio.to_thread(write)
-        except DBAPIError as error:  # their leases end by themselves
+        except SQLAlchemyError as error:  # their leases end by themselves
             _log.warning("deliverer_waits", error=repr(error)[:300])
 
 
