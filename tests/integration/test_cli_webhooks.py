@@ -157,6 +157,21 @@ def test_a_rotation_overlaps_as_the_settings_or_the_option_say(coachsync: Comman
     assert [one["kind"] for one in again["secrets"]] == ["v1"]
 
 
+@on_both
+def test_a_paused_a_disabled_and_a_deleted_endpoint(store: Database, coachsync: Command) -> None:
+    name = create(coachsync)["endpoint"]
+    assert coachsync.json(*ENDPOINTS, "pause", name)["state"] == "paused"
+    tell_some(store, 2)
+    assert coachsync.json(*ENDPOINTS, "show", name)["pending"] == 2
+    assert coachsync.json(*ENDPOINTS, "resume", name)["state"] == "enabled"
+    set_endpoint(store, name, state=DISABLED, disabled_at=LONG_AGO, disabled_reason="it answered 410 Gone")
+    assert "it answered 410 Gone" in coachsync(*ENDPOINTS, "show", name).out
+    assert "What it has missed: coachsync webhooks recover" in coachsync(*ENDPOINTS, "resume", name).out
+    assert coachsync.json(*ENDPOINTS, "delete", name)["state"] == "deleted"
+    assert coachsync.json(*ENDPOINTS, "list") == []
+    assert states(store) == [DEAD, DEAD]
+
+
 # Trying an endpoint
 
 

@@ -212,9 +212,9 @@ def pause(endpoint: EndpointId, as_json: Json = False) -> None:
     """
     output = Output(as_json)
     with closing(open_runtime(output)) as runtime, runtime.database.write() as session:
-        found = existing(session, endpoint, output)
+        was = existing(session, endpoint, output).state
         if not endpoints.pause(session, endpoint):
-            output.fail(f"{endpoint} is {found.state}: only an enabled endpoint can be paused")
+            output.fail(f"{endpoint} is {was}: only an enabled endpoint can be paused")
         record = endpoint_record(session, existing(session, endpoint, output))
     _say(output, record, f"{endpoint} is paused; {record['pending']:,} wait for it.")
 
@@ -229,11 +229,11 @@ def resume(endpoint: EndpointId, as_json: Json = False) -> None:
     """
     output = Output(as_json)
     with closing(open_runtime(output)) as runtime, runtime.database.write() as session:
-        found = existing(session, endpoint, output)
+        was = existing(session, endpoint, output).state
         if not endpoints.resume(session, endpoint):
-            output.fail(f"{endpoint} is {found.state}: there is nothing to resume")
+            output.fail(f"{endpoint} is {was}: there is nothing to resume")
         record = endpoint_record(session, existing(session, endpoint, output))
-    missed = f" What it has missed: coachsync webhooks recover {endpoint} --since T" if found.state == DISABLED else ""
+    missed = f" What it has missed: coachsync webhooks recover {endpoint} --since T" if was == DISABLED else ""
     _say(output, record, f"{endpoint} is enabled.{missed}")
 
 

@@ -60,7 +60,7 @@ def create(session: Session, new: NewEndpoint) -> Endpoint:
 
 def find(session: Session, endpoint_id: str) -> Endpoint | None:
     query = select(Endpoint).where(col(Endpoint.id) == endpoint_id, col(Endpoint.state) != DELETED)
-    return session.execute(query).scalar_one_or_none()
+    return session.execute(query, execution_options={"populate_existing": True}).scalar_one_or_none()
 
 
 def list_all(session: Session) -> list[Endpoint]:
