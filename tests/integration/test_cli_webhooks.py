@@ -269,6 +269,18 @@ def test_one_delivery_is_shown_with_its_body_and_each_attempt(
     assert "not tried yet" in coachsync(*DELIVERIES, "show", pending).err
 
 
+def test_deliveries_are_sent_again_by_number_or_by_option(store: Database, coachsync: Command, told: list[int]) -> None:
+    dead, delivered, _ = told
+    retry = (*DELIVERIES, "retry")
+    assert coachsync.json(*retry, dead, "--dry-run") == {"meant": 1, "retried": 0, "dryRun": True}
+    assert "1 would be sent again. Nothing was changed." in coachsync(*retry, "--endpoint", "ep_1", "--dry-run").out
+    assert states(store) == [DEAD, DELIVERED, PENDING]
+    assert coachsync.json(*retry, "--job", "1-1") == {"meant": 1, "retried": 1, "dryRun": False}
+    assert "1 of 1 will be sent again." in coachsync(*retry, delivered, delivered).out
+    assert coachsync.json(*retry, dead) == {"meant": 1, "retried": 0, "dryRun": False}
+    assert states(store) == [PENDING] * 3
+
+
 def test_many_are_sent_again_portion_by_portion(store: Database, coachsync: Command) -> None:
     make_endpoint(store)
     set_deliveries(store, *tell_some(store, 501), state=DEAD)

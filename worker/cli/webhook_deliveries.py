@@ -121,7 +121,7 @@ def retry_deliveries(
                     taking(session, endpoint, output)
                 if deliveries:
                     _check_numbers(session, deliveries, output)
-                    ids = deliveries
+                    ids = sorted(set(deliveries))
                 else:
                     ids = redriving.ids_of(session, chosen, after, AT_ONCE)
                 meant += len(ids)
