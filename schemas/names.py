@@ -84,6 +84,13 @@ UsecaseName = Annotated[str, AfterValidator(USECASE.check)]
 CoachingPlanNameOrEmpty = Annotated[str, AfterValidator(lambda name: name and COACHING_PLAN.check(name))]
 
 
+def check_customer(text: str) -> str:
+    """A customer's id as it stands in names. Raises ``ValueError``."""
+    if not _ID.fullmatch(text):
+        raise ValueError(f"{_shown(text)} is no customer's id; give what stands between customers/ and the next slash")
+    return text
+
+
 def customer_of(name: str) -> str:
     """The customer id of any checked resource name."""
     return name.split("/", 2)[1]

@@ -107,6 +107,12 @@ def test_an_endpoint_is_made_as_it_is_asked_for_and_its_secret_is_shown(coachsyn
     assert coachsync.json(*ENDPOINTS, "list") == [made]
 
 
+def test_what_is_not_said_means_everything_ten_at_once_and_no_limit(coachsync: Command) -> None:
+    made = create(coachsync, URL, "--type", "", "--customer", "", "--batch", "")
+    fields = ("types", "customers", "usecases", "batches", "ordered", "rateLimit", "concurrency")
+    assert [made[name] for name in fields] == [[], [], [], [], False, None, 10]
+
+
 def test_an_asymmetric_endpoint_shows_its_public_key_and_no_secret(coachsync: Command, receiver: Receiver) -> None:
     made = create(coachsync, f"{receiver.url}/a", "--asymmetric")
     assert "secret" not in made

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 from sqlmodel import Session
 
+from schemas.names import USECASE, check_customer
 from schemas.webhooks import ENDPOINT_TEST, EndpointTest, SignatureKind, compose
 from worker.cli.filters import checked
 from worker.cli.options import Json, open_runtime
@@ -158,9 +159,9 @@ def update(
     """
     output = Output(as_json)
     with closing(open_runtime(output)) as runtime:
+        chosen = _filter(types, customers, usecases, batches, output)
         filters = {"types": types, "customers": customers, "usecases": usecases, "batches": batches}
-        given = {name: frozenset(filter(None, values)) for name, values in filters.items() if values is not None}
-        _filter(sorted(given.get("types", ())), None, None, None, output)
+        given = {name: getattr(chosen, name) for name, values in filters.items() if values is not None}
         plain = {"description": description, "ordered": ordered, "concurrency": concurrency}
         values: dict[str, Any] = {**given, **{name: value for name, value in plain.items() if value is not None}}
         if rate is not None:
@@ -324,8 +325,12 @@ def _filter(
     batches: list[str] | None,
     output: Output,
 ) -> EndpointFilter:
+    for one in filter(None, customers or ()):
+        checked("--customer", check_customer, one, output)
+    for one in filter(None, usecases or ()):
+        checked("--usecase", USECASE.check, one, output)
     try:
-        return EndpointFilter.of(types or (), customers or (), usecases or (), batches or ())
+        return EndpointFilter.of(*(list(filter(None, given or ())) for given in (types, customers, usecases, batches)))
     except ValueError as error:
         output.fail(f"--type: {error}")
 
