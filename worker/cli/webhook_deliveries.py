@@ -24,6 +24,7 @@ app = typer.Typer(help="Deliveries: list and show them, send them again.", no_ar
 
 STATES = (PENDING, DELIVERED, DEAD)
 AT_ONCE = 500
+LARGEST = 2**63 - 1  # number that a database holds
 
 ToEndpoint = Annotated[str | None, typer.Option("--endpoint", help="To this endpoint.", metavar="ENDPOINT")]
 InState = Annotated[str | None, typer.Option("--state", help="pending, delivered or dead.", metavar="STATE")]
@@ -64,7 +65,8 @@ def list_deliveries(
 
 @app.command("show")
 def show_delivery(
-    delivery: Annotated[int, typer.Argument(metavar="DELIVERY", min=1, help="Its number.")], as_json: Json = False
+    delivery: Annotated[int, typer.Argument(metavar="DELIVERY", min=1, max=LARGEST, help="Its number.")],
+    as_json: Json = False,
 ) -> None:
     """Show one: what was sent, each attempt, and what the endpoint answered.
 
@@ -88,7 +90,8 @@ def show_delivery(
 @app.command("retry")
 def retry_deliveries(
     deliveries: Annotated[
-        list[int] | None, typer.Argument(metavar="[DELIVERY]...", help="Their numbers.", show_default=False)
+        list[int] | None,
+        typer.Argument(metavar="[DELIVERY]...", min=1, max=LARGEST, help="Their numbers.", show_default=False),
     ] = None,
     endpoint: ToEndpoint = None,
     state: InState = None,

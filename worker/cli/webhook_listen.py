@@ -55,6 +55,8 @@ def _verifier(text: str, output: Output) -> Verifier:
         return Verifier(Path(text[1:]).read_text().strip() if text.startswith("@") else text)
     except OSError as error:
         output.fail(f"--secret: {text[1:]}: {error.strerror}")
+    except UnicodeDecodeError:
+        output.fail(f"--secret: {text[1:]}: is no text; name the file that holds whsec_… or whpk_…")
     except ValueError as error:
         output.fail(f"--secret: {error}")
 
