@@ -83,7 +83,7 @@ def _print(received: Received, output: Output) -> None:
         return
     body = _read(received.body)
     if output.as_json:
-        sys.stdout.write(json.dumps({"id": received.id, **body}, ensure_ascii=False) + "\n")
+        sys.stdout.write(json.dumps({"id": received.id, **body}) + "\n")
     else:
         time = utc_now().astimezone(UTC).strftime("%H:%M:%S")
         sys.stdout.write(printable(f"{time} {body.get('type')} {received.id} {_facts(body.get('data'))}\n"))

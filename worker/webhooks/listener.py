@@ -47,12 +47,11 @@ class Listener:
         except NotVerified as error:
             self.on_refusal(str(error))
             return web.Response(status=401, text=f"not verified: {error}\n")
-        again = message_id in self._seen
-        self._seen[message_id] = None
+        self.on_message(Received(message_id, body, message_id in self._seen))
+        self._seen[message_id] = None  # from here on: what could not be handed on has to come again
         self._seen.move_to_end(message_id)
         if len(self._seen) > REMEMBERED:
             self._seen.popitem(last=False)
-        self.on_message(Received(message_id, body, again))
         return web.Response(status=204)
 
     def _verified(self, headers: dict[str, str], body: bytes) -> str:
