@@ -115,6 +115,14 @@ def test_success_makes_an_endpoint_as_good_as_new() -> None:
     assert observe(Health(), OK, NOW) == Observed(Health())
 
 
+def test_success_ends_no_wait_that_was_asked_for_but_the_pause_of_an_open_circuit() -> None:
+    asked = observe(Health(), Reply(503, retry_after=HOUR), NOW).health
+    assert observe(asked, OK, NOW + MINUTE) == Observed(Health(held_until=NOW + HOUR))
+    assert observe(asked, OK, NOW + HOUR) == Observed(Health())
+    opened = failing(OPENS_AFTER)
+    assert observe(opened, OK, NOW) == Observed(Health())
+
+
 def test_a_first_failure_pauses_nothing() -> None:
     observed = observe(Health(), REFUSED, NOW)
     assert observed == Observed(Health(failures=1, failing_since=NOW, held_until=NOW))
@@ -232,14 +240,16 @@ def test_a_clock_that_was_set_back_disables_nothing() -> None:
 
 
 @given(st.lists(st.sampled_from([OK, REFUSED, SILENT, Reply(503, retry_after=HOUR)]), max_size=40))
-def test_an_endpoint_is_held_only_while_it_fails_and_never_for_more_than_a_day(answers: list[Reply]) -> None:
+def test_an_endpoint_is_as_good_as_new_or_fails_or_is_held_as_it_asked_for_and_never_for_more_than_a_day(
+    answers: list[Reply],
+) -> None:
     health = Health()
     for number, answer in enumerate(answers):
         now = NOW + number * MINUTE
         health = observe(health, answer, now).health
         assert (health.failing_since is None) is answer.succeeded
         assert health.held_until is None or now <= health.held_until <= now + DAY
-    assert health == Health() or health.failures >= 1
+    assert replace(health, held_until=None) == Health() or health.failures >= 1
 
 
 def test_words_say_why_it_is_no_success() -> None:

@@ -83,7 +83,8 @@ def _print(received: Received, output: Output) -> None:
         return
     body = _read(received.body)
     if output.as_json:
-        sys.stdout.write(json.dumps({"id": received.id, **body}) + "\n")
+        line = json.dumps({"id": received.id, **body}, ensure_ascii=False)
+        sys.stdout.write(line.encode(errors="backslashreplace").decode() + "\n")  # a lone surrogate is no UTF-8
     else:
         time = utc_now().astimezone(UTC).strftime("%H:%M:%S")
         sys.stdout.write(printable(f"{time} {body.get('type')} {received.id} {_facts(body.get('data'))}\n"))

@@ -109,8 +109,8 @@ def observe(health: Health, reply: Reply, now: datetime) -> Observed:
     A success closes the circuit. It ends no wait that another answer has asked for.
     """
     if reply.succeeded:
-        asked_for = health.held_until if not health.is_open else None
-        return Observed(Health(held_until=asked_for), recovered_from=health.disabled_at)
+        asked_for = not health.is_open and health.held_until and health.held_until > now
+        return Observed(Health(held_until=health.held_until if asked_for else None), recovered_from=health.disabled_at)
     if reply.status == GONE:
         return Observed(replace(health, disabled_at=now), disable="it answered 410 Gone")
     under_way = health.is_open and health.held_until is not None and now < health.held_until
