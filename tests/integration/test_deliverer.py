@@ -1,13 +1,11 @@
-"""A deliverer at work against real receivers: everything arrives, signed, at its pace, in order, whoever dies."""
+"""A deliverer at work against real receivers: everything arrives, once, signed, and a stop loses nothing."""
 
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
-from itertools import pairwise
 
 import pytest
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -15,45 +13,31 @@ from standardwebhooks import Webhook
 
 from tests.integration.cli_rig import chosen_store, on_both
 from tests.integration.webhook_rig import (
-    FINE,
     HANGS,
-    LOOPBACK,
     QUICK,
     SEALER,
     SECRET,
     Answer,
-    Got,
     Receiver,
     attempts_of,
-    deliver,
     deliver_all,
     deliveries_of,
     delivering,
     endpoint,
     happening,
-    left,
-    make_due,
-    make_endpoint,
+    make,
     messages,
     receiving,
-    set_endpoint,
     states,
     tell,
     tell_some,
-    types,
     until,
 )
 from worker.clock import utc_now
-from worker.core.delivery import OPENS_AFTER, Reply, observe
 from worker.store import endpoints
-from worker.store.deliveries import Sender
-from worker.store.endpoints import Owned
 from worker.store.engine import Database
-from worker.store.outbox import DEAD, DELIVERED, DISABLED, PENDING
+from worker.store.outbox import DELIVERED, PENDING
 from worker.webhooks import signing
-from worker.webhooks.address import AddressGuard
-from worker.webhooks.courier import Courier, Means
-from worker.webhooks.post import Poster
 
 BROKEN = Answer(500)
 
@@ -67,10 +51,6 @@ def store(request: pytest.FixtureRequest) -> Database:
 def receiver() -> Iterator[Receiver]:
     with receiving() as one:
         yield one
-
-
-def make(store: Database, receiver: Receiver, path: str = "a", **said: object) -> str:
-    return make_endpoint(store, f"ep_{path}", f"{receiver.url}/{path}", **said)  # type: ignore[arg-type]
 
 
 @on_both
@@ -154,195 +134,6 @@ def test_a_secret_that_is_replaced_while_it_sends_signs_from_then_on(store: Data
         assert Webhook(secret).verify(got.body, dict(got.headers))
 
 
-# Pace
-
-
-def test_no_more_are_under_way_than_the_endpoint_takes(store: Database, receiver: Receiver) -> None:
-    make(store, receiver, concurrency=4)
-    receiver.scripts["a"] = lambda _: Answer(delay=0.03)
-    tell_some(store, 30)
-    deliver_all(store)
-    assert max(one.beside for one in receiver.got) == 3, "four at once, and that many"
-
-
-def test_no_more_come_in_any_second_than_the_rate(store: Database, receiver: Receiver) -> None:
-    rate, jitter = 10, 0.1
-    make(store, receiver, rate_limit=rate)
-    tell_some(store, 25)
-    deliver_all(store)
-    times = [one.at for one in receiver.got]
-    for first in times:
-        assert sum(first <= at < first + 1 - jitter for at in times) <= rate
-    assert times[-1] - times[0] < 2.5 + 1, "nor much slower"
-
-
-def test_what_an_owner_has_sent_in_its_last_second_counts_for_the_next_one(store: Database, receiver: Receiver) -> None:
-    make(store, receiver, rate_limit=5)
-    tell_some(store, 5)
-    deliver_all(store, name="one")
-    tell_some(store, 1)
-    deliver_all(store, name="two")
-    assert receiver.got[-1].at - receiver.got[-2].at > 0.9
-    assert [one.sender for one in attempts_of(store)] == ["one"] * 5 + ["two"]
-
-
-def test_in_order_each_resource_gets_its_messages_one_by_one_though_some_fail(
-    store: Database, receiver: Receiver
-) -> None:
-    make(store, receiver, ordered=True)
-    failed: set[str] = set()
-
-    def fails_at_first(got: Got) -> Answer:
-        if int(got.id[-1], 16) % 3 or got.id in failed:
-            return Answer(delay=0.002)
-        failed.add(got.id)
-        return BROKEN
-
-    receiver.scripts["a"] = fails_at_first
-    tell(store, *(happening(number % 6) for number in range(48)))
-
-    async def run() -> None:
-        async with delivering(store):
-            async with asyncio.timeout(20):
-                while await asyncio.to_thread(left, store):
-                    await asyncio.to_thread(make_due, store)
-                    await asyncio.sleep(0.05)
-
-    asyncio.run(run())
-    resource_of = {one.id: one.resource for one in messages(store)}
-    arrived = [one.id for position, one in enumerate(receiver.got) if not _failed_then(receiver, position)]
-    assert failed
-    for resource in map(str, range(6)):
-        wanted = [one.id for one in messages(store) if one.resource == resource]
-        assert [id_ for id_ in arrived if resource_of[id_] == resource] == wanted
-
-
-def _failed_then(receiver: Receiver, position: int) -> bool:
-    """Whether this request was the first of two."""
-    return receiver.got[position].id in (one.id for one in receiver.got[position + 1 :])
-
-
-# Endpoints in trouble
-
-
-def test_an_endpoint_that_hangs_slows_no_other(store: Database, receiver: Receiver) -> None:
-    make(store, receiver, "hangs", concurrency=2)
-    make(store, receiver, "fine", concurrency=2)
-    receiver.scripts["hangs"] = lambda _: HANGS
-    tell_some(store, 40)
-    begun = time.monotonic()
-    deliver(store, lambda: len(receiver.at("fine")) == 40, "the other has all")
-    assert time.monotonic() - begun < 4
-    assert len(receiver.at("hangs")) <= 2 * (1 + int((time.monotonic() - begun) / QUICK.request))
-
-
-def test_a_request_without_an_answer_is_a_failure_that_says_so(store: Database, receiver: Receiver) -> None:
-    make(store, receiver, "hangs")
-    make(store, receiver, "cuts")
-    make_endpoint(store, "ep_nobody", "http://127.0.0.1:1/")
-    receiver.scripts |= {"hangs": lambda _: HANGS, "cuts": lambda _: Answer(cut=True)}
-    tell_some(store, 1)
-    deliver(store, lambda: len(attempts_of(store)) == 3, "all three are tried", timing=replace(QUICK, request=0.3))
-    errors = {one.endpoint_id: one.error or "" for one in deliveries_of(store)}
-    assert "out of time" in errors["ep_hangs"]
-    assert "no usable answer" in errors["ep_cuts"]
-    assert "not sent" in errors["ep_nobody"]
-    assert set(states(store)) == {PENDING}
-
-
-@pytest.mark.parametrize("host", ["a..b", f"{'a' * 70}.example", "xn--.example"])
-def test_a_host_that_nothing_can_be_sent_to_is_a_failure_like_another(store: Database, host: str) -> None:
-    make_endpoint(store, "ep_a", f"http://{host}/")
-    tell_some(store, 1)
-    deliver(store, lambda: bool(attempts_of(store)), "it is tried", guard=AddressGuard())
-    (one,) = deliveries_of(store)
-    assert (one.state, one.attempts) == (PENDING, 1)
-    assert one.error
-    assert "not sent" in one.error
-
-
-def test_nothing_is_sent_to_a_guarded_address(store: Database, receiver: Receiver) -> None:
-    make(store, receiver)
-    tell_some(store, 1)
-    deliver(store, lambda: bool(attempts_of(store)), "it is tried", guard=AddressGuard())
-    assert receiver.got == []
-    (one,) = deliveries_of(store)
-    assert "loopback address" in (one.error or "")
-
-
-def test_no_redirect_is_followed(store: Database, receiver: Receiver) -> None:
-    make(store, receiver)
-    receiver.scripts["a"] = lambda _: Answer(307, {"location": f"{receiver.url}/b"})
-    tell_some(store, 1)
-    deliver(store, lambda: bool(attempts_of(store)), "it is tried")
-    assert receiver.at("b") == []
-    assert deliveries_of(store)[0].error == "it answered 307"
-
-
-@pytest.mark.parametrize("status", [429, 503])
-def test_who_asks_for_a_wait_is_left_alone_for_as_long(store: Database, receiver: Receiver, status: int) -> None:
-    make(store, receiver, concurrency=1)
-    receiver.scripts["a"] = lambda _: Answer(status, {"retry-after": "1"}) if len(receiver.got) == 3 else FINE
-    tell_some(store, 6)
-
-    async def run() -> None:
-        async with delivering(store):
-            await until(lambda: states(store).count(DELIVERED) == 5, "what follows arrives")
-
-    asyncio.run(run())
-    times = [one.at for one in receiver.got]
-    assert 1.0 <= times[3] - times[2] < 3
-    assert max(after - before for before, after in pairwise(times[3:])) < 0.9
-
-
-def test_failures_in_a_run_open_the_circuit_and_single_probes_close_it(store: Database, receiver: Receiver) -> None:
-    make(store, receiver, concurrency=3)
-    receiver.scripts["a"] = lambda _: BROKEN
-    tell_some(store, 60)
-    deliver(store, lambda: endpoint(store, "ep_a").failures >= OPENS_AFTER, "the circuit opens")
-    sent = len(receiver.got)
-    assert OPENS_AFTER <= sent < OPENS_AFTER + 3, "and what was under way then"
-    assert states(store).count(PENDING) == 60
-    for probes in (1, 2):
-        set_endpoint(store, "ep_a", held_until=utc_now() - timedelta(seconds=1), owner=None)
-        deliver(store, lambda wanted=probes: len(receiver.got) > sent + wanted - 1, "a probe goes out")
-        assert len(receiver.got) == sent + probes
-    receiver.scripts["a"] = lambda _: FINE
-    set_endpoint(store, "ep_a", held_until=utc_now() - timedelta(seconds=1), owner=None)
-    make_due(store)
-    deliver_all(store)
-    assert endpoint(store, "ep_a").failures == 0
-    assert receiver.got[sent + 2].beside == 0
-
-
-def test_gone_ends_it_for_that_endpoint_and_the_others_are_told(store: Database, receiver: Receiver) -> None:
-    make(store, receiver, "gone", concurrency=2)
-    make(store, receiver, "fine")
-    receiver.scripts["gone"] = lambda _: Answer(410)
-    tell_some(store, 20)
-    deliver_all(store)
-    assert endpoint(store, "ep_gone").state == DISABLED
-    assert set(states(store, "ep_gone")) == {DEAD}
-    assert len(receiver.at("gone")) <= 2
-    assert types(store).count("endpoint.disabled") == 1
-    assert receiver.at("fine")[-1].data["endpointId"] == "ep_gone"
-
-
-def test_an_endpoint_whose_secret_no_key_opens_waits_and_the_others_are_served(
-    store: Database, receiver: Receiver
-) -> None:
-    make(store, receiver, "locked")
-    make(store, receiver, "fine")
-    with store.write() as session:
-        for one in endpoints.all_secrets(session):
-            if one.endpoint_id == "ep_locked":
-                one.sealed = "gAAAA"
-    tell_some(store, 3)
-    deliver(store, lambda: len(receiver.at("fine")) == 3, "the other has all")
-    assert receiver.at("locked") == []
-    assert states(store, "ep_locked") == [PENDING] * 3
-
-
 def test_a_paused_endpoint_is_sent_no_more_within_moments(store: Database, receiver: Receiver) -> None:
     make(store, receiver, rate_limit=20)
     tell_some(store, 100)
@@ -359,46 +150,6 @@ def test_a_paused_endpoint_is_sent_no_more_within_moments(store: Database, recei
 
     asyncio.run(run())
     assert states(store).count(DELIVERED) == len(receiver.got)
-
-
-@asynccontextmanager
-async def courier_of(store: Database, **values: object) -> AsyncIterator[Courier]:
-    """One that is not at work, of an endpoint that stands like this and is not held any more."""
-    make_endpoint(store)
-    if values:
-        set_endpoint(store, **values)
-    async with aclosing(Poster(LOOPBACK)) as poster:
-        means = Means(store, poster, Sender("one", lambda: 0.5), utc_now)
-        yield Courier(means, Owned(endpoint(store), (), timedelta(0)), [SECRET], 1e9)
-
-
-def wait_of(courier: Courier) -> float:
-    return courier._opens_at - asyncio.get_running_loop().time()
-
-
-def test_what_a_courier_has_learnt_outlives_a_renewal_that_looked_before_it_was_recorded(store: Database) -> None:
-    async def run() -> None:
-        async with courier_of(store) as courier:
-            for _ in range(OPENS_AFTER):
-                courier._foresee(observe(courier._health, Reply(500), utc_now()))
-            courier.renewed(Owned(endpoint(store), (), timedelta(0)), [SECRET], 1e9)
-            assert courier._room == 1
-            assert wait_of(courier) > 10
-
-    asyncio.run(run())
-
-
-def test_where_the_clock_is_behind_the_databases_a_probe_that_fails_is_a_probe_all_the_same(store: Database) -> None:
-    async def run() -> None:
-        ahead = utc_now() + timedelta(seconds=5)
-        async with courier_of(store, failures=OPENS_AFTER, failing_since=ahead, held_until=ahead) as courier:
-            courier._foresee(observe(courier._health, Reply(500), utc_now()))
-            assert wait_of(courier) > 20
-
-    asyncio.run(run())
-
-
-# Stops and deaths
 
 
 def test_a_stop_finishes_what_is_under_way_records_it_and_gives_the_endpoints_back(
@@ -464,19 +215,3 @@ def test_a_deliverer_outlives_a_pool_without_connections(sqlite_store: Database,
 
     asyncio.run(run())
     database.close()
-
-
-class Broken(Poster):
-    """Fails as no poster should, the first time."""
-
-    async def post(self, *_: object) -> Reply:
-        raise RuntimeError("a bug")
-
-
-def test_a_bug_in_the_sending_is_an_attempt_like_another_and_leaves_no_delivery_stuck(store: Database) -> None:
-    make_endpoint(store)
-    tell_some(store, 2)
-    deliver(store, lambda: len(attempts_of(store)) == 2, "both are tried", poster=Broken(LOOPBACK))
-    assert [(one.state, one.attempts, one.error) for one in deliveries_of(store)] == [
-        (PENDING, 1, "not sent: RuntimeError('a bug')")
-    ] * 2

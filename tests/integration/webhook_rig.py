@@ -232,6 +232,11 @@ def receiving() -> Iterator[Receiver]:
         thread.join(timeout=10)
 
 
+def make(store: Database, receiver: Receiver, path: str = "a", **said: Any) -> str:
+    """An endpoint at one of the receiver's paths."""
+    return make_endpoint(store, f"ep_{path}", f"{receiver.url}/{path}", **said)
+
+
 # Deliverers
 
 QUICK = Timing(
