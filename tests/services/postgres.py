@@ -11,7 +11,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -29,10 +29,11 @@ _NUMBERS = itertools.count(1)
 
 
 class PostgresServer:
-    """``url`` is SQLAlchemy's, of the maintenance database."""
+    """``url`` is SQLAlchemy's, of the maintenance database. ``settings`` are postgresql.conf's."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, settings: Mapping[str, str] = _NOTHING_TO_LOSE) -> None:
         self._folder, self._data = folder, folder / "data"
+        self._settings = settings
         self._binaries = _binaries()
         self._user = _user_for(folder)
         self.url = URL.create("postgresql+psycopg", "postgres", database="postgres", query={"host": str(folder)})
@@ -58,7 +59,7 @@ class PostgresServer:
             raise RuntimeError(f"user {self._user} cannot reach {self._binaries}: {hint}") from error
 
     def _start(self) -> int:
-        settings = {"listen_addresses": "", "unix_socket_directories": str(self._folder), **_NOTHING_TO_LOSE}
+        settings = {"listen_addresses": "", "unix_socket_directories": str(self._folder), **self._settings}
         command = [str(self._binaries / "postgres"), "-D", str(self._data)]
         command += [part for key, value in settings.items() for part in ("-c", f"{key}={value}")]
         log = self._folder / "postgres.log"
