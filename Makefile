@@ -4,10 +4,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+BENCH := .venv-bench
+BENCH_READY := $(BENCH)/.ready
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test quick check format docs bench chaos lock clean
+.PHONY: help setup demo test quick check format docs bench results chaos lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -50,20 +52,29 @@ docs: $(READY) ## write the references of the commands, of the roster's events a
 chaos: $(READY) ## the whole storm, on SQLite and PostgreSQL: prints its seed, and a ledger of the promises (minutes)
 	COACHSYNC_TEST_ROWS=10000 $(PYTEST) tests/acceptance -m slow -s
 
-bench: $(READY) ## measure accepting, the limit's use, a backlog's memory and urgency, forecasts, webhooks (10 minutes)
-	$(BIN)/python benchmarks/accepting.py
-	$(BIN)/python -m benchmarks.limiter
-	$(BIN)/python -m benchmarks.backlog
-	$(BIN)/python -m benchmarks.forecast
-	$(BIN)/python -m benchmarks.webhooks
+# An environment of its own: what coachsync is measured beside is nothing that it needs.
+$(BENCH_READY): requirements-dev.lock requirements-bench.lock pyproject.toml
+	$(PYTHON) -m venv $(BENCH)
+	$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-dev.lock
+	$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-bench.lock
+	$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+bench: $(BENCH_READY) ## measure beside what one would take instead; BENCH_ARGS=--quick for the short form
+	$(BENCH)/bin/python -m benchmarks $(BENCH_ARGS)
+
+results: $(BENCH_READY) ## write benchmarks/RESULTS.md from the newest run of `make bench`
+	$(BENCH)/bin/python -m benchmarks.report
 
 lock: ## lock the dependencies anew, with hashes and without URLs
 	uv pip compile -q pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-annotate \
 	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" -o requirements-dev.lock
 	uv pip compile -q pyproject.toml --universal --python-version 3.11 --generate-hashes --no-annotate \
 	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" -c requirements-dev.lock -o requirements.lock
+	uv pip compile -q --group bench --universal --python-version 3.11 --generate-hashes --no-annotate \
+	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" -c requirements-dev.lock -o requirements-bench.lock
 	echo hatchling | uv pip compile -q - --universal --python-version 3.11 --generate-hashes --no-annotate \
 	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" -c requirements-dev.lock -o requirements-build.lock
 
 clean: ## remove the environment and what tools have left
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(BENCH) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,44 +1,42 @@
 """How long applying a plan takes, beside what the plan has foretold.
 
-    python -m benchmarks.forecast [--rows 5000] [--rate 200/second]
-
 Two worker processes of two children each, on SQLite. The file is planned with and without a look at the remote, each
 plan is applied, and the time from the command to the last answer is set against the forecast.
 """
 
-import argparse
 import csv
 import json
-import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from api_adapter.sandbox.seed import sample_targets
+from benchmarks.enqueue.door import COLUMNS as FILE_COLUMNS
+from benchmarks.figures import Column, Row, Table
+from benchmarks.scale import Scale
+from benchmarks.site import Site
 from tests.acceptance.installation import Config, Installation, installed
-from tests.services.valkey import ValkeyServer
 
-COLUMNS = ("name", "scorecardTemplateName", "usecaseName", "criterionOrChapterId", "coachingPlanName", "target")
+RATE = "200/second"
+RATIO, FORETOLD, TOOK = "foretold/took", "s foretold", "s it took"
+REQUESTS_FORETOLD, REQUESTS = "requests foretold", "requests sent"
+COLUMNS = (Column(RATIO, 2), Column(FORETOLD, 1), Column(TOOK, 1), Column(REQUESTS_FORETOLD), Column(REQUESTS))
 CHANGES = 2  # exit code of a plan that has some
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=5_000)
-    parser.add_argument("--rate", default="200/second")
-    given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        config = Config(f"sqlite:///{folder / 'coachsync.db'}", rate_limit=given.rate, targets=given.rows)
-        server = ValkeyServer(folder)
-        try:
-            with installed(config, folder, server) as site:
-                site.start_all()
-                measure(site, given.rows, 33.0, refreshing=False)
-                measure(site, given.rows, 44.0, refreshing=True)
-        finally:
-            server.stop()
+def measure(site: Site, scale: Scale) -> Iterator[Table]:
+    with site.database("SQLite") as database:
+        config = Config(database, rate_limit=RATE, targets=scale.updates)
+        with installed(config, site.folder, site.broker) as installation:
+            installation.start_all()
+            rows = [
+                Row("planned without a look", _applied(installation, scale.updates, 33.0, refreshing=False)),
+                Row("planned with --refresh", _applied(installation, scale.updates, 44.0, refreshing=True)),
+            ]
+    setting = f"{scale.updates:,} rows at {RATE}; two workers of two processes, SQLite"
+    yield Table("forecast", "A plan's forecast beside what happened", setting, COLUMNS, rows, None)
 
 
-def measure(site: Installation, rows: int, value: float, *, refreshing: bool) -> None:
+def _applied(site: Installation, rows: int, value: float, *, refreshing: bool) -> dict[str, list[float]]:
     file, plan = site.folder / "targets.csv", site.folder / "plan.json"
     _write(file, rows, value)
     options = ["--refresh"] if refreshing else []
@@ -52,18 +50,19 @@ def measure(site: Installation, rows: int, value: float, *, refreshing: bool) ->
     site.await_end(batch, seconds=600)
     done = site.batch(batch)
     took = (done.completed_at - done.created_at).total_seconds() if done.completed_at else 0.0
-    requests = len(site.remote.arrivals()) - asked
-    foretold = forecast["reads"] + forecast["writes"]
-    print(
-        f"{'with' if refreshing else 'without'} --refresh, {rows:,} rows: foretold {foretold:,} requests in"
-        f" {forecast['seconds']:.1f} s; it took {requests:,} in {took:.1f} s; ratio {forecast['seconds'] / took:.2f}"
-    )
+    return {
+        RATIO: [forecast["seconds"] / took],
+        FORETOLD: [forecast["seconds"]],
+        TOOK: [took],
+        REQUESTS_FORETOLD: [forecast["reads"] + forecast["writes"]],
+        REQUESTS: [len(site.remote.arrivals()) - asked],
+    }
 
 
 def _write(file: Path, rows: int, value: float) -> None:
     with file.open("w", newline="") as out:
         writer = csv.writer(out)
-        writer.writerow(COLUMNS)
+        writer.writerow(FILE_COLUMNS)
         for target in sample_targets("acme", rows):
             writer.writerow(
                 [
@@ -75,7 +74,3 @@ def _write(file: Path, rows: int, value: float) -> None:
                     value,
                 ]
             )
-
-
-if __name__ == "__main__":
-    main()

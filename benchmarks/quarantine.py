@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from threading import Event
 
-from benchmarks.backlog import wishes
+from benchmarks.mixed import wishes
 from tests.acceptance.installation import TOKEN, Config, Installation, installed, wait_until
 from tests.services.valkey import ValkeyServer
 

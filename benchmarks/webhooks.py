@@ -1,26 +1,27 @@
 """How fast messages are delivered, what one receiver that hangs costs another, and the memory of a backlog.
 
-    python -m benchmarks.webhooks [--messages 5000] [--backlog 100000] [--rounds 3]
-
 One `coachsync webhooks deliver` on SQLite against a receiver in a process of its own, beside a bare loop that signs and
 posts the same bodies on the same transport, as many at once, and keeps nothing. All in this run, in turn, the medians
 of several rounds: trust the ratios.
 """
 
-import argparse
 import asyncio
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from sqlalchemy import func, select
 
+from benchmarks.figures import OURS, Better, Column, Table, gathered
+from benchmarks.process_tree import pss_megabytes
+from benchmarks.scale import Scale
+from benchmarks.site import Site
 from schemas.webhooks import EventType, RemoteQuarantined
 from worker.clock import utc_now
 from worker.configuration.settings import load_settings
@@ -35,6 +36,8 @@ from worker.webhooks.address import AddressGuard, parse_networks
 from worker.webhooks.post import Poster
 from worker.webhooks.setup import sealer_of
 
+RATE, MEMORY, AMID = "messages/s", "memory, MB", "amid a backlog"
+COLUMNS = (Column(RATE, better=Better.MORE), Column(MEMORY))
 AT_ONCE = 50
 PAGE = 500
 KEY = signing.new_secret("v1", os.urandom)
@@ -168,36 +171,28 @@ def memory(count: int, url: str) -> float:
             while not delivered(database, "ep_0"):
                 time.sleep(0.1)  # noqa: TID251 - as above
             time.sleep(5)  # noqa: TID251 - as above
-            lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+            megabytes = pss_megabytes([pid])
         database.close()
-    return next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
+    return megabytes
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--messages", type=int, default=5_000)
-    parser.add_argument("--backlog", type=int, default=100_000)
-    parser.add_argument("--rounds", type=int, default=3)
-    asked = parser.parse_args()
+def measure(_: Site, scale: Scale) -> Iterator[Table]:
     with receiver() as url:
-        rounds = [
-            (
-                ours([f"{url}/a"], asked.messages),
-                asyncio.run(bare(f"{url}/b", asked.messages)),
-                ours([f"{url}/a", f"{url}/c"], asked.messages),
-                ours([f"{url}/a", f"{url}/hang"], asked.messages),
+        done = []
+        for _ in range(scale.rounds):
+            alone = ours([f"{url}/a"], scale.messages)
+            done.append(
+                {
+                    OURS: {RATE: alone},
+                    "bare loop": {RATE: asyncio.run(bare(f"{url}/b", scale.messages))},
+                    "beside one that works too": {RATE: ours([f"{url}/a", f"{url}/c"], scale.messages)},
+                    "beside one that hangs": {RATE: ours([f"{url}/a", f"{url}/hang"], scale.messages)},
+                }
             )
-            for _ in range(asked.rounds)
-        ]
-        alone, loop, two, beside = (statistics.median(figures) for figures in zip(*rounds, strict=True))
-        few, many = memory(1, f"{url}/a"), memory(asked.backlog, f"{url}/a")
-    print(f"delivered        {alone:>8,.0f} messages/s, each recorded with its attempt")
-    print(f"bare loop        {loop:>8,.0f} messages/s on the same transport, nothing recorded")
-    print(f"ratio            {alone / loop:>8.0%}")
-    print(f"beside one that works too  {two:>8,.0f} messages/s: {two / alone:.0%} of alone")
-    print(f"beside one that hangs      {beside:>8,.0f} messages/s: {beside / alone:.0%} of alone")
-    print(f"memory with a backlog of {asked.backlog:,}: {many:.0f} MB, with none {few:.0f} MB")
-
-
-if __name__ == "__main__":
-    main()
+        done[-1][OURS][MEMORY] = memory(1, f"{url}/a")
+        done[-1][AMID] = {MEMORY: memory(scale.backlog, f"{url}/a")}
+    names = list(done[-1])
+    notes = {"bare loop": "a ceiling: the same transport, nothing recorded", AMID: f"{scale.backlog:,} messages wait"}
+    rows = [replace(row, note=notes.get(row.name, "")) for row in gathered(names, done)]
+    setting = "one `coachsync webhooks deliver` on SQLite, a receiver that answers at once, each message recorded"
+    yield Table("webhooks", "Webhooks", setting, COLUMNS, rows)

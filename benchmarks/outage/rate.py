@@ -1,0 +1,3 @@
+"""The limit under which both contenders work."""
+
+PER_SECOND = 200

@@ -1,0 +1,24 @@
+"""The workloads by name, in the order in which they run."""
+
+from collections.abc import Callable, Iterator
+
+from benchmarks import forecast, growth, idle, mixed, webhooks
+from benchmarks.enqueue import workload as enqueue
+from benchmarks.figures import Table
+from benchmarks.limit import workload as limit
+from benchmarks.outage import workload as outage
+from benchmarks.scale import Scale
+from benchmarks.site import Site
+from benchmarks.throughput import workload as throughput
+
+WORKLOADS: dict[str, Callable[[Site, Scale], Iterator[Table]]] = {
+    "throughput": throughput.measure,
+    "enqueue": enqueue.measure,
+    "limit": limit.measure,
+    "mixed": mixed.measure,
+    "outage": outage.measure,
+    "growth": growth.measure,
+    "webhooks": webhooks.measure,
+    "idle": idle.measure,
+    "forecast": forecast.measure,
+}
