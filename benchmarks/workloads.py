@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from benchmarks import forecast, growth, idle, mixed, webhooks
+from benchmarks import forecast, growth, idle, mixed, quarantine, webhooks
 from benchmarks.enqueue import workload as enqueue
 from benchmarks.figures import Table
 from benchmarks.limit import workload as limit
@@ -21,4 +21,5 @@ WORKLOADS: dict[str, Callable[[Site, Scale], Iterator[Table]]] = {
     "webhooks": webhooks.measure,
     "idle": idle.measure,
     "forecast": forecast.measure,
+    "quarantine": quarantine.measure,
 }
