@@ -48,6 +48,7 @@ class Options:
     trusts_keys: bool = False
     key_memory: timedelta = KEY_MEMORY
     token: str = ""
+    request_timeout: timedelta = REQUEST_TIMEOUT
     faults: Sequence[Mapping[str, Any]] = ()
 
 
@@ -73,7 +74,7 @@ class Rig:
         return await self.run(*ids, **how)
 
     async def beside(self) -> "Rig":
-        transport = await self.stack.enter_async_context(_transport())
+        transport = await self.stack.enter_async_context(_transport(self.access.request_timeout))
         return Rig(self.store, self.sandbox, self.limiter, _executor(self.store, "beside"), access(self, transport))
 
     async def arrival(self) -> None:
@@ -126,7 +127,7 @@ def access(rig: Rig, transport: Transport, *, trusts_keys: bool | None = None) -
         client=_client(rig.sandbox.url, transport),
         limiter=rig.limiter,
         max_in_flight=rig.limiter.policy.max_in_flight,
-        request_timeout=REQUEST_TIMEOUT,
+        request_timeout=rig.access.request_timeout,
         trusts_keys=rig.access.trusts_keys if trusts_keys is None else trusts_keys,
         key_memory=rig.access.key_memory,
     )
@@ -157,9 +158,9 @@ async def rigged(store: Database, options: Options = Options()) -> AsyncIterator
     limiter = LocalLimiter("default", policy, time.monotonic, seed=nothing_sent)
     async with AsyncExitStack() as stack:
         sandbox = await stack.enter_async_context(running_sandbox(served))
-        transport = await stack.enter_async_context(_transport())
+        transport = await stack.enter_async_context(_transport(options.request_timeout))
         remote = RemoteAccess(
-            "default", _client(sandbox.url, transport), limiter, options.max_in_flight, REQUEST_TIMEOUT,
+            "default", _client(sandbox.url, transport), limiter, options.max_in_flight, options.request_timeout,
             options.trusts_keys, options.key_memory,
         )  # fmt: skip
         yield Rig(store, sandbox, limiter, _executor(store, "host:1"), remote, stack)
@@ -169,8 +170,8 @@ def _executor(store: Database, name: str) -> Executor:
     return Executor(store, "the salt of the tests", name, utc_now, lambda: 0.0)
 
 
-def _transport() -> Transport:
-    seconds = REQUEST_TIMEOUT.total_seconds()
+def _transport(timeout: timedelta) -> Transport:
+    seconds = timeout.total_seconds()
     return Transport(timeouts=Timeouts(read=seconds, total=seconds))
 
 

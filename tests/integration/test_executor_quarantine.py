@@ -105,7 +105,9 @@ def test_a_token_that_is_not_let_in_fails_no_job_and_once_it_is_let_in_all_succe
     store: Database, app: Celery, client: redis.Redis, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def scene() -> None:
-        async with rigged(store, Options(token="another", max_in_flight=IN_FLIGHT)) as rig:
+        async with rigged(
+            store, Options(token="another", max_in_flight=IN_FLIGHT, request_timeout=timedelta(seconds=10))
+        ) as rig:
             rig.sandbox.state.put_all(sample_targets("acme", JOBS))
             rig.accept(*wishes())
             fleet = Fleet(Dispatcher(store, app, client, [FAST]), app, client, (rig, await rig.beside()))
