@@ -40,7 +40,7 @@ def _scale(given: argparse.Namespace) -> Scale:
 def _parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("workloads", nargs="*", metavar="WORKLOAD", help=", ".join(WORKLOADS))
-    parser.add_argument("--quick", action="store_true", help="Small figures, one round: does it work?")
+    parser.add_argument("--quick", action="store_true", help="Small figures, one round, some contenders: does it work?")
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--million", action="store_true", help="Enqueue a million rows too.")
     parser.add_argument("--contenders", nargs="*", help=", ".join(one.name for one in CONTENDERS))

@@ -18,7 +18,15 @@ def as_markdown(table: Table) -> str:
     head, *body = _cells(table)
     rule = ["---", *("--:" for _ in head[1:])]
     lines = ["| " + " | ".join(line) + " |" for line in (head, rule, *body)]
-    return "\n".join([f"{table.setting}.", "", *lines, *("" for _ in _notes(table)[:1]), *_notes(table)])
+    return "\n".join(
+        [
+            f"{table.setting[:1].upper()}{table.setting[1:]}.",
+            "",
+            *lines,
+            *("" for _ in _notes(table)[:1]),
+            *_notes(table),
+        ]
+    )
 
 
 def _cells(table: Table) -> list[list[str]]:

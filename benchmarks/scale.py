@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
+from benchmarks.figures import OURS
+
 
 @dataclass(frozen=True, slots=True)
 class Scale:
@@ -18,6 +20,7 @@ class Scale:
     seconds: int
     processes: Sequence[int]
     latencies: Sequence[float]
+    limits: Sequence[str]
     contenders: Sequence[str] = ()
 
     def having(self, *, rounds: int | None, million: bool, contenders: Sequence[str] | None) -> Self:
@@ -42,6 +45,7 @@ FULL = Scale(
     seconds=60,
     processes=(1, 4, 8),
     latencies=(0.0, 0.05),
+    limits=("5/second", "20/second", "100/second", "1000/second"),
 )
 QUICK = Scale(
     rounds=1,
@@ -53,4 +57,6 @@ QUICK = Scale(
     seconds=3,
     processes=(2,),
     latencies=(0.0,),
+    limits=("100/second",),
+    contenders=(OURS, "Celery", "taskiq", "bare loop", "bare loop, httpx-aiohttp", "limits"),
 )

@@ -38,18 +38,13 @@ class Case:
         return f"{self.rate_limit}, {self.latency * 1000:g} ms a request"
 
 
-CASES = (
-    *(Case(limit, 0.005) for limit in ("5/second", "20/second", "100/second", "1000/second")),
-    Case("100/second", 0.1),
-)
-
-
 def fleet_table(site: Site, scale: Scale) -> Table:
     """The figures of a row are those of each number of processes, in place of rounds."""
     seconds = min(LONGEST, scale.seconds)
+    cases = [*(Case(limit, 0.005) for limit in scale.limits), Case("100/second", 0.1)]
     rows = [
         _row(case, [asyncio.run(_measured(case, site.broker, one, seconds)) for one in scale.processes])
-        for case in CASES
+        for case in cases
     ]
     processes = ", ".join(map(str, scale.processes))
     return Table(

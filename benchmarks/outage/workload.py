@@ -31,9 +31,10 @@ COLUMNS = (
     Column(SPEED, 1, Better.LESS),
     Column(ENDED, 1, Better.LESS),
 )
+RETRYING = "Celery, autoretry"
 NOTES = {
     OURS: "two workers of two processes",
-    "Celery": "two processes; autoretry with backoff up to a minute, jitter and no end, rate_limit as the limit",
+    RETRYING: "two processes; autoretry_for with backoff up to a minute, jitter and no end, rate_limit as the limit",
 }
 
 
@@ -50,7 +51,7 @@ Start = Callable[[Site, Installation, str], AbstractContextManager[Fleet]]
 
 def measure(site: Site, scale: Scale) -> Iterator[Table]:
     lasts = 3 * scale.seconds
-    contenders = {OURS: _ours, "Celery": _celery}
+    contenders = {OURS: _ours, RETRYING: _celery}
     wanted = {name: start for name, start in contenders.items() if scale.wants(name)}
     done = [{name: _suffered(site, start, lasts) for name, start in wanted.items()} for _ in range(scale.rounds)]
     yield Table(
