@@ -29,8 +29,8 @@ def prune_webhooks(session: Session, before: datetime) -> int:
     ids = session.execute(gone, execution_options=_BULK).scalars().all()
     session.execute(delete(delivery_attempts).where(delivery_attempts.c.delivery_id.in_(ids)), execution_options=_BULK)
     alone = ~exists().where(columns.message_seq == messages.c.seq)  # one may just have been sent anew
-    session.execute(delete(messages).where(messages.c.seq.in_(seqs), alone), execution_options=_BULK)
-    return len(seqs) + len(ids)
+    told = delete(messages).where(messages.c.seq.in_(seqs), alone).returning(messages.c.seq)
+    return len(session.execute(told, execution_options=_BULK).all()) + len(ids)
 
 
 def _set_aside_late_ones(session: Session) -> None:
