@@ -16,9 +16,10 @@ from tests.integration.oversight_rig import PROFILE, Centre, Overseen, event, pl
 from tests.integration.planner_rig import name_of, remote_has, values, work
 from tests.integration.store_rig import job
 from worker.configuration.oversight import ReconcileOptions
+from worker.exchanges import NoPermit
 from worker.store import quarantine
 from worker.store.cadences import listing_of, make_known
-from worker.store.engine import Database
+from worker.store.engine import Database, database_now
 from worker.store.oversight_models import Drift, Reconciliation
 from worker.store.pauses import pause
 from worker.store.reconciling import IN_AT_ONCE
@@ -453,6 +454,22 @@ def test_a_remote_that_is_put_aside_is_not_asked(store: Database, why: str) -> N
                     pause(session, "default", None, timedelta(hours=1))
             await it.pass_over()
             assert len(rig.asked()) == asked
+
+    asyncio.run(scene())
+
+
+def test_a_wait_for_a_permit_that_somebody_ends_is_noticed_soon(store: Database) -> None:
+    """A remote had asked for a day: its listing waited for all of it, though a person had released the remote."""
+
+    async def scene() -> None:
+        async with rigged(store) as rig:
+            it = overseen(store, rig)
+            await applied(rig, 1, 81.5)
+            held = replace(it.reconciler(), read=lambda *_: NoPermit(timedelta(days=1)))
+            assert held.run_once() == 0
+            with store.read() as session:
+                due_at = session.execute(select(cadences.c.due_at)).scalar_one()
+                assert due_at - database_now(session) < timedelta(minutes=1)
 
     asyncio.run(scene())
 

@@ -42,6 +42,7 @@ T = TypeVar("T")
 SOURCE = "reconcile"
 TURN_LASTS = timedelta(seconds=90)  # longer than the longest request: who is slower has lost its turn
 LOOK_AGAIN = timedelta(seconds=5)
+LONGEST_WAIT = timedelta(seconds=30)  # for a permit: a person may have ended the wait meanwhile, or raised the limit
 LISTING = "targets "
 FULL = 100  # percent: what lies outside of a percentage's bounds cannot be wished for
 _log = get_logger(__name__)
@@ -105,7 +106,7 @@ class Reconciler:
         read = self.read(step.remote.name, self._call(step))
         with self.database.write() as session:
             if isinstance(read, NoPermit):
-                cadences.postpone(session, listing_of(profile), read.retry_in)
+                cadences.postpone(session, listing_of(profile), min(read.retry_in, LONGEST_WAIT))
                 return False
             record_read(session, read.tried, Worker(step.remote.name, self.worker))
             reconciling.count(session, step.run.id, {"requests": 1})
