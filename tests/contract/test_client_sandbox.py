@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
+from email.utils import format_datetime
 from typing import Any
 
 import pytest
@@ -36,6 +37,7 @@ from tests.contract.client_rig import (
     client_of,
     write,
 )
+from worker.clock import utc_now
 
 Walk = Callable[[CoachingClient, RunningSandbox], Awaitable[None]]
 
@@ -235,9 +237,11 @@ def test_each_fault_of_the_sandbox_leaves_a_read_unavailable(fault: dict[str, An
 
 
 def test_throttled_waits_as_long_as_the_date_in_retry_after_says() -> None:
-    fault = {"kind": "status", "status": 429, "retry_after": "Sun, 01 Mar 2026 12:00:42 GMT"}
-    outcome, effects = _update(_fault(**fault))
-    assert outcome == Throttled(outcome.exchange, timedelta(seconds=42), "scripted fault: Too Many Requests")
+    until = format_datetime(utc_now() + timedelta(minutes=42), usegmt=True)
+    outcome, effects = _update(_fault(kind="status", status=429, retry_after=until))
+    assert isinstance(outcome, Throttled)
+    assert outcome.retry_after
+    assert timedelta(minutes=41) < outcome.retry_after <= timedelta(minutes=42), "since the answer's own Date"
     assert effects == 0
 
 

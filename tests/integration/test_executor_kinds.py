@@ -185,8 +185,10 @@ def test_for_a_target_that_is_known_to_be_there_nothing_is_sent(
     ],
 )
 def test_a_period_is_looked_up_when_it_is_asked_for(
-    store: Database, word: str, now: datetime, starts: datetime
+    store: Database, monkeypatch: pytest.MonkeyPatch, word: str, now: datetime, starts: datetime
 ) -> None:
+    monkeypatch.setattr("worker.executor.database_now", lambda _: now)  # a worker goes by the database's clock
+
     async def scene() -> None:
         async with rigged(store) as rig:
             rig.executor = replace(rig.executor, now=lambda: now)

@@ -8,9 +8,9 @@ import pytest
 from sqlmodel import Session
 
 from schemas.jobs import TargetCreation
+from tests.integration.explain_rig import statements
 from tests.integration.oversight_rig import COMPLIANCE, LONG_AGO, PROFILE, VOICE, plan_of
 from tests.integration.planner_rig import name_of
-from tests.integration.test_store_plans import statements
 from worker.store import explaining_roster, planning, reconciling, roster, twins, wants
 from worker.store.engine import Database
 

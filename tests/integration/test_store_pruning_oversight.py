@@ -96,6 +96,7 @@ def test_closed_drifts_old_passes_reads_and_what_was_set_aside_go(store: Databas
         for at in (LONG_AGO, RECENTLY):
             read = Tried("list_targets", at, 1.0, 200, "answered", None, f"r-{at.year}")
             record_read(session, read, Worker("default", "tests:1"))
+            session.execute(update(attempts).where(attempts.c.request_id == f"r-{at.year}").values(started_at=at))
             put_aside(session, "stream", [Unreadable(f"e-{at.year}", "{}", "no event")], at)
     prune_all(store)
     with store.read() as session:
