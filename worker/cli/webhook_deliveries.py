@@ -13,7 +13,7 @@ from worker.cli.filters import checked_if_given
 from worker.cli.options import DryRun, Json, Limit, open_runtime
 from worker.cli.output import Output
 from worker.cli.times import parse_moment
-from worker.cli.webhook_endpoints import existing, taking
+from worker.cli.webhook_options import existing, taking
 from worker.cli.webhook_records import ATTEMPT_COLUMNS, DELIVERY_COLUMNS, attempt_record, delivery_record
 from worker.clock import utc_now
 from worker.store import redriving

@@ -6,63 +6,41 @@ from contextlib import closing
 from typing import Annotated, Any
 
 import typer
-from sqlmodel import Session
 
-from schemas.names import USECASE, check_customer
-from schemas.webhooks import ENDPOINT_TEST, EndpointTest, SignatureKind, compose
+from schemas.webhooks import SignatureKind
 from worker.cli.filters import checked
 from worker.cli.options import Json, open_runtime
 from worker.cli.output import ExitCode, Output, cell
+from worker.cli.webhook_options import (
+    Asymmetric,
+    Batches,
+    Concurrency,
+    Customers,
+    Description,
+    EndpointId,
+    Ordered,
+    Rate,
+    Types,
+    Usecases,
+    existing,
+    filter_asked,
+)
 from worker.cli.webhook_records import ENDPOINT_COLUMNS, endpoint_record, endpoint_row
-from worker.clock import utc_now
 from worker.configuration.values import parse_duration
-from worker.core.delivery import Reply
-from worker.core.endpoint_filter import EndpointFilter
 from worker.runtime import Runtime
 from worker.store import endpoints
 from worker.store.endpoints import NewEndpoint
 from worker.store.outbox import DISABLED
-from worker.store.webhook_models import Endpoint
 from worker.webhooks import signing
 from worker.webhooks.address import check_endpoint_url
-from worker.webhooks.post import Poster
 from worker.webhooks.sealing import CannotUnseal
 from worker.webhooks.setup import guard_of, sealer_of
+from worker.webhooks.trial import send_trial
 
 app = typer.Typer(help="Endpoints: who is told.", no_args_is_help=True)
 
 DEFAULT_CONCURRENCY = 10
 ID_BYTES = 8
-
-EndpointId = Annotated[
-    str, typer.Argument(metavar="ENDPOINT", help="As `coachsync webhooks endpoints list` has it.", show_default=False)
-]
-Types = Annotated[
-    list[str] | None,
-    typer.Option("--type", help="Of this type, or of a family like target.*; again for more.", metavar="TYPE"),
-]
-Customers = Annotated[
-    list[str] | None, typer.Option("--customer", help="About this customer; again for more.", metavar="ID")
-]
-Usecases = Annotated[
-    list[str] | None, typer.Option("--usecase", help="About this usecase; again for more.", metavar="NAME")
-]
-Batches = Annotated[
-    list[str] | None,
-    typer.Option("--batch", help="Of batches with this label or number; again for more.", metavar="LABEL"),
-]
-Description = Annotated[str | None, typer.Option("--description", help="Words for the operator.", metavar="TEXT")]
-Rate = Annotated[int | None, typer.Option("--rate", min=0, max=10_000, help="Messages a second; 0 for no limit.")]
-Concurrency = Annotated[int | None, typer.Option("--concurrency", min=1, max=100, help="Requests at once.")]
-Ordered = Annotated[
-    bool | None,
-    typer.Option(
-        "--ordered/--unordered", help="For each resource in order, one at a time; a failing one holds up the next."
-    ),
-]
-Asymmetric = Annotated[
-    bool, typer.Option("--asymmetric", help="Sign with ed25519 (v1a): the receiver gets a public key.")
-]
 
 
 def register(group: typer.Typer) -> None:
@@ -92,7 +70,7 @@ def create(
     output = Output(as_json)
     with closing(open_runtime(output)) as runtime:
         url = _checked_url(url, runtime, output)
-        chosen = _filter(types, customers, usecases, batches, output)
+        chosen = filter_asked(types, customers, usecases, batches, output)
         kind, secret = _new_secret(asymmetric=asymmetric)
         new = NewEndpoint(
             id=f"ep_{os.urandom(ID_BYTES).hex()}",
@@ -159,7 +137,7 @@ def update(
     """
     output = Output(as_json)
     with closing(open_runtime(output)) as runtime:
-        chosen = _filter(types, customers, usecases, batches, output)
+        chosen = filter_asked(types, customers, usecases, batches, output)
         filters = {"types": types, "customers": customers, "usecases": usecases, "batches": batches}
         given = {name: getattr(chosen, name) for name, values in filters.items() if values is not None}
         plain = {"description": description, "ordered": ordered, "concurrency": concurrency}
@@ -268,7 +246,7 @@ def send_test(endpoint: EndpointId, as_json: Json = False) -> None:
             secrets = [sealer_of(runtime.settings).unseal(one) for one in sealed]
         except CannotUnseal as error:
             output.fail(str(error), ExitCode.SOME_FAILED)
-        reply = asyncio.run(_send_test(runtime, found, secrets))
+        reply = asyncio.run(send_trial(found, secrets, guard_of(runtime.settings)))
     record = {
         "endpoint": endpoint,
         "taken": reply.succeeded,
@@ -286,53 +264,12 @@ def send_test(endpoint: EndpointId, as_json: Json = False) -> None:
         raise typer.Exit(ExitCode.SOME_FAILED)
 
 
-async def _send_test(runtime: Runtime, endpoint: Endpoint, secrets: list[str]) -> Reply:
-    now = utc_now()
-    body = compose(ENDPOINT_TEST, now, EndpointTest(endpoint_id=endpoint.id)).encode()
-    headers = signing.headers(secrets, f"msg_test_{os.urandom(ID_BYTES).hex()}", int(now.timestamp()), body)
-    poster = Poster(guard_of(runtime.settings))
-    try:
-        return await poster.post(endpoint.url, headers, body, now)
-    finally:
-        await poster.aclose()
-
-
-def existing(session: Session, endpoint: str, output: Output) -> Endpoint:
-    found = endpoints.find(session, endpoint)
-    return found or output.fail(f"ENDPOINT: there is no endpoint {endpoint[:60]!r} (coachsync webhooks endpoints list)")
-
-
-def taking(session: Session, endpoint: str, output: Output) -> Endpoint:
-    """One that messages can be sent to."""
-    found = existing(session, endpoint, output)
-    if found.state == DISABLED:
-        output.fail(f"{endpoint} is disabled: `coachsync webhooks endpoints resume {endpoint}` first")
-    return found
-
-
 def _checked_url(url: str, runtime: Runtime, output: Output) -> str:
     options = runtime.settings.webhooks
     try:
         return check_endpoint_url(url, guard_of(runtime.settings), allow_http=options.allow_http)
     except ValueError as error:
         output.fail(f"URL: {error}")
-
-
-def _filter(
-    types: list[str] | None,
-    customers: list[str] | None,
-    usecases: list[str] | None,
-    batches: list[str] | None,
-    output: Output,
-) -> EndpointFilter:
-    for one in filter(None, customers or ()):
-        checked("--customer", check_customer, one, output)
-    for one in filter(None, usecases or ()):
-        checked("--usecase", USECASE.check, one, output)
-    try:
-        return EndpointFilter.of(*(list(filter(None, given or ())) for given in (types, customers, usecases, batches)))
-    except ValueError as error:
-        output.fail(f"--type: {error}")
 
 
 def _new_secret(*, asymmetric: bool) -> tuple[SignatureKind, str]:

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import signal
 import sys
 from datetime import UTC
 from pathlib import Path
@@ -12,6 +11,7 @@ import typer
 from aiohttp import web
 
 from worker.cli.output import ExitCode, Output, printable
+from worker.cli.stop_signals import stop_asked
 from worker.clock import utc_now
 from worker.webhooks.listener import Listener, Received
 from worker.webhooks.signing import Verifier
@@ -62,9 +62,7 @@ def _verifier(text: str, output: Output) -> Verifier:
 
 
 async def _serve(listener: Listener, host: str, port: int, output: Output) -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    stop = stop_asked()
     runner = web.AppRunner(listener.app(), access_log=None)
     await runner.setup()
     try:

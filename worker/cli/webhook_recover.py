@@ -10,7 +10,7 @@ from worker.cli.filters import checked
 from worker.cli.options import DryRun, Json, open_runtime
 from worker.cli.output import Output
 from worker.cli.times import parse_moment
-from worker.cli.webhook_endpoints import EndpointId, Types, existing, taking
+from worker.cli.webhook_options import EndpointId, Types, existing, taking
 from worker.clock import utc_now
 from worker.core.endpoint_filter import EndpointFilter
 from worker.runtime import Runtime

@@ -1,7 +1,6 @@
 """``coachsync webhooks``: tell the outside world, and look after who is told."""
 
 import asyncio
-import signal
 from contextlib import closing
 
 import typer
@@ -10,9 +9,11 @@ from schemas.webhooks import CATALOGUE
 from worker.cli import webhook_deliveries, webhook_endpoints
 from worker.cli.options import Json, open_runtime
 from worker.cli.output import Output
+from worker.cli.stop_signals import stop_asked
 from worker.cli.webhook_listen import listen
 from worker.cli.webhook_recover import recover
 from worker.clock import uniform, utc_now
+from worker.counts import counted
 from worker.log import configure_logging
 from worker.runtime import Runtime, process_name
 from worker.store import endpoints
@@ -64,9 +65,7 @@ def deliver() -> None:
 
 
 async def _deliver(runtime: Runtime, output: Output) -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    stop = stop_asked()
     poster = Poster(guard_of(runtime.settings))
     means = Means(runtime.database, poster, Sender(process_name(), uniform), utc_now)
     output.say(f"{DELIVERING} {process_name()}")
@@ -94,4 +93,4 @@ def reseal(as_json: Json = False) -> None:
     if as_json:
         output.json({"resealed": len(found)})
     else:
-        output.say(f"{len(found):,} {'secret is' if len(found) == 1 else 'secrets are'} encrypted with the first key.")
+        output.say(f"{counted(len(found), 'secret is', 'secrets are')} encrypted with the first key.")

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from worker.cli.output import cell
 from worker.cli.records import Fields
 from worker.cli.webhook_records import attempt_record, delivery_record
+from worker.counts import counted
 from worker.store.explaining_webhooks import DeliveryStory, MessageStory
 from worker.store.outbox import DEAD, DELIVERED
 from worker.store.webhook_models import DeliveryAttempt
@@ -20,9 +21,9 @@ def told_words(stories: Iterable[MessageStory]) -> Iterator[str]:
 
 
 def delivery_words(story: DeliveryStory) -> str:
-    """``to ep_… (https://…): delivered at …, after 1 attempt: coachsync webhooks deliveries show 17``."""
+    """``to ep_… (https://…), delivery 17: delivered at …, after 1 attempt``."""
     delivery = story.delivery
-    tries = f"{len(story.attempts):,} attempt{'' if len(story.attempts) == 1 else 's'}"
+    tries = counted(len(story.attempts), "attempt")
     match delivery.state:
         case state if state == DELIVERED:
             became = f"delivered at {cell(delivery.finished_at)}, after {tries}"

@@ -64,7 +64,10 @@ def tell(session: Session, events: Iterable[Event]) -> None:
     insert_missing(session, messages, [_message(name, event, labels, now) for name, (event, _) in asked.items()])
     seqs = _seqs(session, asked)
     addressed = [
-        _delivery(seqs[name], event, one, now) for name, (event, who) in asked.items() for one in who if one.addressed
+        delivery_row(seqs[name], one.id, event.resource, now)
+        for name, (event, who) in asked.items()
+        for one in who
+        if one.addressed
     ]
     insert_missing(session, deliveries, addressed)
 
@@ -121,11 +124,12 @@ def _message(name: str, event: Event, labels: Mapping[int | None, str | None], n
     }
 
 
-def _delivery(seq: int, event: Event, to: Listener, now: datetime) -> dict[str, Any]:
+def delivery_row(message_seq: int, endpoint_id: str, resource: str | None, now: datetime) -> dict[str, Any]:
+    """A message that is to be sent to an endpoint, at once."""
     return {
-        "message_seq": seq,
-        "endpoint_id": to.id,
-        "resource": event.resource,
+        "message_seq": message_seq,
+        "endpoint_id": endpoint_id,
+        "resource": resource,
         "state": PENDING,
         "due_at": now,
         "attempts": 0,

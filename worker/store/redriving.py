@@ -1,7 +1,7 @@
 """What a person does about deliveries: look at them, send them again, recover what an endpoint has missed."""
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,7 +11,7 @@ from sqlmodel import Session, col
 
 from worker.core.endpoint_filter import EndpointFilter, Facts
 from worker.store.engine import database_now
-from worker.store.outbox import DEAD, DELIVERED, ENABLED, PAUSED, PENDING, filter_of, is_in
+from worker.store.outbox import DEAD, DELIVERED, ENABLED, PAUSED, PENDING, delivery_row, filter_of, is_in
 from worker.store.tables import deliveries, endpoints, messages
 from worker.store.upsert import insert_missing
 from worker.store.webhook_models import Delivery, DeliveryAttempt, Endpoint, WebhookMessage
@@ -121,7 +121,9 @@ def recover_page(session: Session, endpoint: Endpoint, window: Window, after: in
     dead = [row.id for row in there.values() if row.state == DEAD]
     if not dry_run:
         redrive(session, dead)
-        _address(session, endpoint, missing)
+        now = database_now(session)
+        rows = [delivery_row(row.seq, endpoint.id, row.resource, now) for row in missing]
+        insert_missing(session, deliveries, rows)
     states = Counter(row.state for row in there.values())
     counts = Counter(missing=len(missing), dead=len(dead), delivered=states[DELIVERED], pending=states[PENDING])
     return Recovered(page[-1].seq if len(page) == PAGE else None, counts)
@@ -130,23 +132,6 @@ def recover_page(session: Session, endpoint: Endpoint, window: Window, after: in
 def _has_a_taker() -> ColumnElement[bool]:
     takers = select(endpoints.c.id).where(endpoints.c.state.in_((ENABLED, PAUSED)))
     return deliveries.c.endpoint_id.in_(takers)
-
-
-def _address(session: Session, endpoint: Endpoint, rows: Sequence[Row[Any]]) -> None:
-    now = database_now(session)
-    new = [
-        {
-            "message_seq": row.seq,
-            "endpoint_id": endpoint.id,
-            "resource": row.resource,
-            "state": PENDING,
-            "due_at": now,
-            "attempts": 0,
-            "created_at": now,
-        }
-        for row in rows
-    ]
-    insert_missing(session, deliveries, new)
 
 
 def _meant(row: Row[Any], chosen: EndpointFilter) -> bool:

@@ -7,6 +7,7 @@ process sends it no second time until then, and after a crash the next owner doe
 import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -228,8 +229,10 @@ class Courier:
 
     async def _rest(self, seconds: float) -> None:
         self._stir.clear()
-        try:
-            async with asyncio.timeout(seconds):
-                await self._stir.wait()
-        except TimeoutError:
-            pass
+        await wait_at_most(self._stir, seconds)
+
+
+async def wait_at_most(event: asyncio.Event, seconds: float) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()

@@ -17,7 +17,7 @@ from worker.log import get_logger
 from worker.store import endpoints
 from worker.store.endpoints import Owned
 from worker.store.heartbeats import DELIVERER, beat
-from worker.webhooks.courier import Courier, Means
+from worker.webhooks.courier import Courier, Means, wait_at_most
 from worker.webhooks.sealing import CannotUnseal, Sealer
 
 BEATS_EVERY = 10.0
@@ -55,7 +55,7 @@ class Deliverer:
             except SQLAlchemyError as error:  # a pool without connections is no DBAPIError
                 _log.warning("deliverer_waits", error=repr(error)[:300])
             await self._part_with_those_who_left()
-            await _wait(stop, self.means.timing.looks_every)
+            await wait_at_most(stop, self.means.timing.looks_every)
         for courier, _ in self._couriers.values():
             courier.leave()
         await asyncio.gather(*(task for _, task in self._couriers.values()), return_exceptions=True)
@@ -125,11 +125,3 @@ class Deliverer:
             await asyncio.to_thread(write)
         except SQLAlchemyError as error:  # their leases end by themselves
             _log.warning("deliverer_waits", error=repr(error)[:300])
-
-
-async def _wait(stop: asyncio.Event, seconds: float) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await stop.wait()
-    except TimeoutError:
-        pass
