@@ -27,6 +27,11 @@ def wanted(numbers: Iterable[int], value: float) -> dict[str, float]:
     return {target_of(number).name: value for number in numbers}
 
 
+def updates_seen(installation: Installation) -> int:
+    """The remote is also listed now and then, by the reconciliation of whoever runs the loops."""
+    return sum(arrival.operation == "update_target" for arrival in installation.remote.arrivals())
+
+
 def wait_until_under_way(installation: Installation, batch: int) -> None:
     wait_until(lambda: installation.batch(batch).succeeded > 50, "the batch is under way", seconds=30)
     assert installation.batch(batch).completed_at is None
@@ -64,8 +69,7 @@ def test_a_worker_that_is_told_to_stop_finishes_what_is_in_flight_and_gives_back
     installation.await_end(batch)
     assert_each_done_once(installation, batch, wanted(numbers, 2.25))
     assert not installation.crashes(batch)
-    updates = [arrival for arrival in installation.remote.arrivals() if arrival.operation == "update_target"]
-    assert len(updates) == len(numbers), "no request was cut off, none was sent again"
+    assert updates_seen(installation) == len(numbers), "no request was cut off, none was sent again"
 
 
 @pytest.mark.usefixtures("celery_setup")
@@ -75,7 +79,7 @@ def test_two_loops_at_once_double_nothing(installation: Installation) -> None:
     batch = installation.accept(wish(number, 3.25) for number in numbers)
     installation.await_end(batch)
     assert_each_done_once(installation, batch, wanted(numbers, 3.25))
-    assert len(installation.remote.arrivals()) == len(numbers)
+    assert updates_seen(installation) == len(numbers)
 
 
 @pytest.mark.usefixtures("celery_setup")
@@ -86,7 +90,7 @@ def test_an_expired_token_puts_the_remote_aside_and_fails_no_job(installation: I
     wait_until(lambda: installation.quarantined() is not None, "the remote is put aside", seconds=30)
     wait_until(lambda: installation.probes() >= 1, "it is probed", seconds=30)
     assert set(installation.states(batch)) <= {JobState.PENDING, JobState.RUNNING}
-    assert len(installation.remote.arrivals()) < len(numbers), "not each job has to be told"
+    assert updates_seen(installation) < len(numbers), "not each job has to be told"
     installation.remote.settings(token=TOKEN)
     installation.await_end(batch)
     assert_each_done_once(installation, batch, wanted(numbers, 5.25))
