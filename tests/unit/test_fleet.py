@@ -1,6 +1,6 @@
 """The processes of a fleet are counted where each worker tells how many it has."""
 
-from worker.cli.fleet import Fleet, WorkerSeen
+from worker.fleet import Fleet, WorkerSeen
 
 
 def test_the_processes_of_all_workers_are_added_up() -> None:

@@ -8,11 +8,12 @@ import typer
 from sqlmodel import Session
 
 from worker.cli.options import Json, Limit, open_runtime
-from worker.cli.output import Output, cell
+from worker.cli.output import Output
 from worker.intake import roster_events
 from worker.store import approvals, roster
 from worker.store.engine import database_now
 from worker.store.oversight_models import Approval
+from worker.telling.cells import cell
 
 app = typer.Typer(help="Approvals: what the guard has stopped, and a person's yes or no to it.", no_args_is_help=True)
 

@@ -9,13 +9,13 @@ from schemas.ids import parse_batch_id
 from worker.cli.filters import checked
 from worker.cli.options import Json, Limit, open_runtime
 from worker.cli.output import Output
-from worker.cli.records import batch_record
 from worker.cli.summary import summarise, tell_quotas
 from worker.cli.watch import watch_batch
-from worker.cli.words import batch_state_words, counted_words
 from worker.clock import utc_now
 from worker.store.listing import find_batch
 from worker.store.listing import list_batches as page_of_batches
+from worker.telling.records import batch_record
+from worker.telling.words import batch_state_words, counted_words
 
 app = typer.Typer(help="Batches: list and show them, watch one until it has ended.", no_args_is_help=True)
 

@@ -17,7 +17,6 @@ from api_adapter.outcomes import Answered, Missing, Outcome, Refused, Unauthoriz
 from api_adapter.rate_limit.permits import Permit
 from schemas.coaching import Target
 from schemas.lanes import Lane
-from worker.cli.fleet import Fleet, look, strangers, why_away
 from worker.cli.options import Json
 from worker.cli.output import ExitCode, Output
 from worker.clock import utc_now
@@ -27,6 +26,7 @@ from worker.configuration.remotes import Remote
 from worker.configuration.settings import Settings
 from worker.core.verdict import MAKE_ALIKE, silence_words, strange_words
 from worker.counts import counted
+from worker.fleet import Fleet, look, strangers, why_away
 from worker.runtime import Runtime, WorkerRuntime
 from worker.store import endpoints, schema
 from worker.store.depths import lane_depths

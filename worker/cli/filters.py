@@ -7,9 +7,9 @@ import typer
 
 from schemas.ids import parse_batch_id, parse_job_id
 from schemas.lanes import Lane
-from schemas.names import SCORECARD_TEMPLATE, SCORECARD_TEMPLATE_REVISION
 from worker.cli.output import Output
 from worker.store.selection import Selection
+from worker.telling.meaning import names_template
 
 T = TypeVar("T")
 
@@ -59,16 +59,3 @@ def job_ids(texts: list[str], output: Output) -> list[int]:
 def resource_named(text: str) -> str:
     """A target's name, or a quota's; a template with its revision stands for the quota asked without anything else."""
     return f"{text}/quota" if "@" in text and names_template(text) else text
-
-
-def names_template(text: str) -> bool:
-    """Whether it is a scorecard template's name, with or without revision."""
-    try:
-        check_template(text)
-    except ValueError:
-        return False
-    return True
-
-
-def check_template(text: str) -> str:
-    return (SCORECARD_TEMPLATE_REVISION if "@" in text else SCORECARD_TEMPLATE).check(text)

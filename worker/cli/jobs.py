@@ -20,11 +20,11 @@ from worker.cli.filters import (
 )
 from worker.cli.options import DryRun, Json, Limit, open_runtime
 from worker.cli.output import Output
-from worker.cli.records import attempt_record, job_record
 from worker.cli.steer import CANCEL, RETRY, meant, steer
-from worker.cli.words import reason_words
 from worker.store.listing import attempts_of, find_job
 from worker.store.listing import list_jobs as page_of_jobs
+from worker.telling.records import attempt_record, job_record
+from worker.telling.words import reason_words
 
 app = typer.Typer(help="Jobs: list and show them, retry failed ones, cancel pending ones.", no_args_is_help=True)
 

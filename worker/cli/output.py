@@ -1,11 +1,10 @@
 """What commands print: tables for people, JSON for programs, errors on stderr in one line. Nothing else prints."""
 
 import json
-import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import IntEnum
 from typing import Any, NoReturn
 
@@ -15,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from schemas.instants import format_instant
+from worker.telling.cells import cell, heading, printable
 
 _WIDE = 10_000  # where nobody's terminal sets the width: one row, one line, for grep and cut
 
@@ -78,32 +78,6 @@ class Output:
         """End the command with its reason, one line."""
         self.err.print(Text.assemble(("error: ", "bold red"), printable(message)))
         raise typer.Exit(self.failing if code is None else code)
-
-
-def heading(name: str) -> str:
-    """``knownAt`` and ``known_at`` are ``known at`` to people."""
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).replace("_", " ").lower()
-
-
-def printable(text: str) -> str:
-    """Text that somebody else wrote, with nothing in it that a terminal would obey."""
-    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
-
-
-def cell(value: Any) -> str:
-    match value:
-        case None:
-            return "-"
-        case bool():
-            return "yes" if value else "no"
-        case datetime():
-            return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
-        case float():
-            return f"{value:.9g}"
-        case int():
-            return f"{value:,}"
-        case _:
-            return printable(str(value))
 
 
 def _table(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> Table:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from schemas.plans import Plan, PlanAction, PlanRow, RemoteForecast
 from worker.cli.output import Output
-from worker.cli.records import Fields
 from worker.core.durations import in_words
 from worker.counts import counted
+from worker.telling.records import Fields
 
 SHOWN = 20
 _WORDS = {

@@ -8,14 +8,14 @@ from schemas.instants import format_instant
 from schemas.jobs import TargetCreation, TargetUpdate
 from schemas.policy import QuotaRule, TargetRule
 from schemas.roster import RosterAgent, RosterEventType
-from worker.cli.output import cell
 from worker.cli.policy_trial import Trial, TriedEvent, Wanted
-from worker.cli.records import Fields
-from worker.cli.words_roster import agent_words
 from worker.core.naming import Obstacle
 from worker.core.policy import WantedTarget
 from worker.core.policy_check import Finding
 from worker.core.roster import Outcome
+from worker.telling.cells import cell
+from worker.telling.records import Fields
+from worker.telling.words_roster import agent_words
 
 QUOTA_COLUMNS = ("rule", "on", "template", "usecase", "groups", "period", "override", "line")
 TARGET_COLUMNS = (

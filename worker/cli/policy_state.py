@@ -3,10 +3,10 @@
 from sqlmodel import Session
 
 from schemas.policy import Policy
-from worker.cli.output import cell
 from worker.core.policy import policy_digest
 from worker.store import approvals, policies
 from worker.store.engine import database_now
+from worker.telling.cells import cell
 
 
 def state_of(session: Session, policy: Policy) -> str:

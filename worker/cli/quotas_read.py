@@ -6,11 +6,12 @@ from typing import Annotated
 import typer
 
 from schemas.names import USECASE
-from worker.cli.filters import check_template, checked_if_given, names_template
+from worker.cli.filters import checked_if_given
 from worker.cli.options import Json, Limit, open_runtime
 from worker.cli.output import Output
-from worker.cli.records import current_quota_record, quota_record
 from worker.store import known
+from worker.telling.meaning import check_template, names_template
+from worker.telling.records import current_quota_record, quota_record
 
 COLUMNS = ("resource", "totalAgentQuota", "previous", "changedAt", "totalActiveAgentsCount", "answeredAt", "job")
 HISTORY_COLUMNS = ("answeredAt", "totalAgentQuota", "totalActiveAgentsCount", "job", "resource")

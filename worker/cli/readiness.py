@@ -7,8 +7,8 @@ from kombu.exceptions import OperationalError as BrokerError
 from redis import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
-from worker.cli.fleet import worker_answers
 from worker.cli.processes import worker_name
+from worker.fleet import worker_answers
 from worker.runtime import Runtime, process_name
 from worker.store.heartbeats import has_beaten
 

@@ -14,7 +14,6 @@ from schemas.names import customer_of
 from worker.cli.apply import progress_of
 from worker.cli.options import DryRun, Json, Limit, open_runtime
 from worker.cli.output import ExitCode, Output
-from worker.cli.words import quarantine_words
 from worker.configuration.remotes import NoRemote, Remote
 from worker.loops.reconciler import Reconciler, Trouble
 from worker.oversight import reconciler_of
@@ -23,6 +22,7 @@ from worker.store import drifts, quarantine, reconciling
 from worker.store.oversight_models import Drift, Reconciliation
 from worker.store.pauses import is_paused
 from worker.store.remote_urls import RemoteMoved
+from worker.telling.words import quarantine_words
 
 drift_app = typer.Typer(help="Drift: the differences that the reconciliation has found.", no_args_is_help=True)
 LOOK_EVERY = 0.1  # seconds

@@ -8,7 +8,6 @@ from itertools import islice
 from schemas.lanes import Lane
 from worker.cli.apply import progress_of
 from worker.cli.output import ExitCode, Output
-from worker.cli.words import pause_words, quarantine_words
 from worker.configuration.remotes import Remote
 from worker.runtime import Runtime, WorkerRuntime, process_name
 from worker.store import pauses, quarantine
@@ -16,6 +15,7 @@ from worker.store.engine import database_now
 from worker.store.records import Worker
 from worker.store.survey_records import record_survey
 from worker.surveyor import PATIENCE, Survey, SurveyFailed
+from worker.telling.words import pause_words, quarantine_words
 
 _AT_ONCE = 500
 

@@ -8,17 +8,18 @@ from typing import Annotated
 import typer
 
 from api_adapter.rate_limit.shared import LimiterAwayError
-from worker.cli.fleet import cooldown_left, forget_cooldown, look, why_away
 from worker.cli.options import DryRun, Json, open_runtime
-from worker.cli.output import ExitCode, Output, cell
-from worker.cli.remote_records import SECOND, lane_words, pause_record, quarantine_record, remote_record, remote_row
+from worker.cli.output import ExitCode, Output
 from worker.configuration.remotes import DEFAULT_REMOTE, Remote
 from worker.core.durations import in_words
 from worker.counts import counted
+from worker.fleet import cooldown_left, forget_cooldown, look, why_away
 from worker.runtime import Runtime
 from worker.store import forgetting, remotes
 from worker.store.forgetting import Serves
 from worker.store.remotes import Held
+from worker.telling.cells import cell
+from worker.telling.remote_records import SECOND, lane_words, pause_record, quarantine_record, remote_record, remote_row
 
 app = typer.Typer(
     help="Remotes: how each is doing; end what keeps one from being sent to; forget one.", no_args_is_help=True

@@ -18,9 +18,8 @@ from schemas.names import PROFILE
 from schemas.roster import RosterEventType, SnapshotEvent
 from worker.cli.filters import checked_if_given
 from worker.cli.options import Approve, DryRun, File, Json, open_runtime
-from worker.cli.output import ExitCode, Output, cell
+from worker.cli.output import ExitCode, Output
 from worker.cli.roster_read import list_agents, list_aside, show_agent
-from worker.cli.roster_records import change_words, foreseen_record, receipt_record, receipt_words
 from worker.configuration.oversight import GuardOptions
 from worker.configuration.settings import Settings
 from worker.counts import counted
@@ -32,6 +31,8 @@ from worker.intake.roster_files import RosterFile, RosterForm, read_roster
 from worker.intake.source import Source, source_for
 from worker.runtime import Runtime
 from worker.store.engine import database_now
+from worker.telling.cells import cell
+from worker.telling.roster_records import change_words, foreseen_record, receipt_record, receipt_words
 
 app = typer.Typer(help="The roster: bring it in from a file, list and show who is coached.", no_args_is_help=True)
 _SHOWN_ERRORS = 10

@@ -9,11 +9,11 @@ from schemas.names import PROFILE
 from worker.cli.filters import checked_if_given
 from worker.cli.options import Json, Limit, open_runtime
 from worker.cli.output import Output
-from worker.cli.roster_records import agent_record, agent_row, aside_record, fact_rows
 from worker.store import roster
 from worker.store.explaining_roster import agents_named
 from worker.store.roster import AgentFilter
 from worker.store.roster_models import AgentRow
+from worker.telling.roster_records import agent_record, agent_row, aside_record, fact_rows
 
 COLUMNS = ("agent", "there", "groups", "usecases", "coachingPlan", "joinedAt", "changedAt", "profile")
 FACTS = ("field", "value", "since", "by")

@@ -1,89 +1,16 @@
-"""What ``coachsync status`` prints: one record, as JSON or as tables."""
+"""What ``coachsync status`` prints for people."""
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
-from api_adapter.rate_limit.permits import Usage
-from schemas.ids import format_job_id
-from worker.cli.fleet import Fleet
-from worker.cli.output import Output, cell
-from worker.cli.remote_records import (
-    SECOND,
-    limits_words,
-    pause_record,
-    quarantine_record,
-    seconds_words,
-    usage_record,
-)
-from worker.cli.words import pause_words
-from worker.configuration.remotes import Remote
+from worker.cli.output import Output
 from worker.core.durations import in_words
-from worker.core.verdict import Verdict
-from worker.store.depths import BatchTotals, LaneDepth, RosterDepth
-from worker.store.endpoints import Depth
-from worker.store.heartbeats import Loops
-from worker.store.models import Heartbeat, Pause, Quarantine
-from worker.store.webhook_models import Endpoint
+from worker.telling.cells import cell
+from worker.telling.remote_records import limits_words, seconds_words
+from worker.telling.words import pause_words
 
 LANE_COLUMNS = ("remote", "lane", "due", "oldest", "later", "nextAt", "published", "running")
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """What the database says."""
-
-    now: datetime
-    lanes: Sequence[LaneDepth]
-    oldest_due_job: int | None
-    failed: dict[str, int]
-    totals: BatchTotals
-    aside: dict[str, Quarantine]
-    pauses: Sequence[Pause]
-    loops: Loops
-    roster: RosterDepth
-    deliverers: Sequence[Heartbeat]
-    endpoints: Sequence[tuple[Endpoint, Depth]]
-    requests: dict[str, int]
-
-
-def status_record(verdict: Verdict, stored: Stored, fleet: Fleet, remotes: Sequence[Remote]) -> dict[str, Any]:
-    totals = stored.totals
-    ended = totals.succeeded + totals.failed + totals.superseded + totals.cancelled
-    oldest = min((lane.oldest_due_at for lane in stored.lanes if lane.oldest_due_at), default=None)
-    return {
-        "verdict": verdict.words,
-        "well": verdict.well,
-        "remotes": [_remote(remote, stored, fleet.usages.get(remote.name)) for remote in remotes],
-        "lanes": [_lane(lane, stored.now) for lane in stored.lanes],
-        "oldestDue": oldest and {"job": format_job_id(stored.oldest_due_job or 0), "dueAt": oldest},
-        "jobs": {
-            "open": totals.accepted - ended,
-            "succeeded": totals.succeeded,
-            "failed": totals.failed,
-            "superseded": totals.superseded,
-            "cancelled": totals.cancelled,
-        },
-        "failed": [{"errorCode": code, "count": count} for code, count in stored.failed.items()],
-        "batches": {"kept": totals.batches, "open": totals.open},
-        "roster": {
-            "eventsWaiting": stored.roster.waiting,
-            "eventsHeld": stored.roster.held,
-            "wantsHindered": stored.roster.hindered,
-        },
-        "broker": {"reachable": fleet.broker_error is None, "error": fleet.broker_error},
-        "workers": list(fleet.workers),
-        "processes": fleet.processes,
-        "loops": [{"name": beat.name, "seenAt": beat.seen_at} for beat in stored.loops.beating],
-        "webhooks": {
-            "deliverers": [{"name": beat.name, "seenAt": beat.seen_at} for beat in stored.deliverers],
-            "endpoints": dict(Counter(endpoint.state for endpoint, _ in stored.endpoints)),
-            "pending": sum(depth.pending for _, depth in stored.endpoints),
-            "dead": sum(depth.dead for _, depth in stored.endpoints),
-        },
-    }
 
 
 def show_status(record: Mapping[str, Any], output: Output) -> None:
@@ -161,28 +88,3 @@ def _held_back(remote: Mapping[str, Any]) -> Iterator[str]:
 def _lane_row(lane: Mapping[str, Any]) -> dict[str, Any]:
     oldest = lane["oldestDueSeconds"]
     return {**lane, "oldest": None if oldest is None else in_words(timedelta(seconds=oldest))}
-
-
-def _remote(remote: Remote, stored: Stored, usage: Usage | None) -> dict[str, Any]:
-    aside = stored.aside.get(remote.name)
-    return {
-        "remote": remote.name,
-        "quarantine": aside and quarantine_record(aside),
-        "pauses": [pause_record(pause, stored.now) for pause in stored.pauses if pause.remote == remote.name],
-        **usage_record(usage),
-        "maxInFlight": remote.max_in_flight,
-        "requestsLastMinute": stored.requests[remote.name],
-    }
-
-
-def _lane(lane: LaneDepth, now: datetime) -> dict[str, Any]:
-    return {
-        "remote": lane.remote,
-        "lane": str(lane.lane),
-        "due": lane.due,
-        "oldestDueSeconds": lane.oldest_due_at and (now - lane.oldest_due_at) / SECOND,
-        "later": lane.later,
-        "nextAt": lane.next_due_at,
-        "published": lane.published,
-        "running": lane.running,
-    }

@@ -7,12 +7,13 @@ from sqlmodel import Session
 
 from schemas.ids import job_id
 from schemas.jobs import JobKind
-from worker.cli.output import Output, printable
-from worker.cli.records import Fields, current_quota_record, error_record, rejection_record
+from worker.cli.output import Output
 from worker.counts import counted
 from worker.store.known import answers_of
 from worker.store.listing import errors_of_batch, find_jobs, first_rejections
 from worker.store.models import Batch
+from worker.telling.cells import printable
+from worker.telling.records import Fields, current_quota_record, error_record, rejection_record
 
 FIRST_REJECTIONS = 3
 FIRST_QUOTAS = 20

@@ -11,14 +11,14 @@ from schemas.numbers import same_float32
 from worker.cli.filters import checked, checked_if_given
 from worker.cli.options import Json, Limit, open_runtime
 from worker.cli.output import Output
-from worker.cli.records import job_record, only, target_record
-from worker.cli.words import reason_words
 from worker.core.acceptance import KnownIdentity, identity_differences
 from worker.store.acceptance import known_identities
 from worker.store.known import TargetFilter, find_resource, find_target
 from worker.store.known import list_targets as known_targets
 from worker.store.listing import find_job
 from worker.store.models import Job, KnownTarget
+from worker.telling.records import job_record, only, target_record
+from worker.telling.words import reason_words
 
 COLUMNS = ("name", "target", "uncertain", "knownAt", "job", "scorecardTemplateName", "coachingPlanName")
 

@@ -8,8 +8,13 @@ from rich.padding import Padding
 from rich.text import Text
 
 from schemas.ids import MAX_ROWS, format_job_id
-from worker.cli.output import Output, cell, printable
-from worker.cli.words import (
+from worker.cli.output import Output
+from worker.counts import counted
+from worker.store.explaining import BatchStory, JobStory, ResourceStory
+from worker.store.explaining_roster import Origins
+from worker.store.models import Attempt, Job
+from worker.telling.cells import cell, printable
+from worker.telling.words import (
     attempt_words,
     batch_state_words,
     counted_words,
@@ -19,12 +24,8 @@ from worker.cli.words import (
     target_words,
     waiting_words,
 )
-from worker.cli.words_roster import event_words
-from worker.cli.words_webhooks import told_words
-from worker.counts import counted
-from worker.store.explaining import BatchStory, JobStory, ResourceStory
-from worker.store.explaining_roster import Origins
-from worker.store.models import Attempt, Job
+from worker.telling.words_roster import event_words
+from worker.telling.words_webhooks import told_words
 
 
 def tell_job(story: JobStory, output: Output) -> None:

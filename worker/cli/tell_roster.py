@@ -1,8 +1,10 @@
 """Stories of the roster for people: an event, an agent."""
 
-from worker.cli.output import Output, cell
+from worker.cli.output import Output
 from worker.cli.tell import head, part, steps
-from worker.cli.words_roster import (
+from worker.store.explaining_roster import AgentStory, EventStory
+from worker.telling.cells import cell
+from worker.telling.words_roster import (
     agent_words,
     approval_words,
     ask_words,
@@ -11,7 +13,6 @@ from worker.cli.words_roster import (
     unasked_words,
     want_words,
 )
-from worker.store.explaining_roster import AgentStory, EventStory
 
 
 def tell_event(story: EventStory, output: Output) -> None:

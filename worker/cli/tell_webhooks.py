@@ -3,10 +3,11 @@
 import json
 
 from schemas.ids import format_job_id
-from worker.cli.output import Output, cell
+from worker.cli.output import Output
 from worker.cli.tell import head, part
-from worker.cli.words_webhooks import delivery_words, try_words
 from worker.store.explaining_webhooks import MessageStory
+from worker.telling.cells import cell
+from worker.telling.words_webhooks import delivery_words, try_words
 
 
 def tell_message(story: MessageStory, output: Output) -> None:

@@ -11,9 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from sqlalchemy.exc import DBAPIError
 
 from worker.cli.output import ExitCode, Output
-from worker.cli.records import batch_record, ended
 from worker.cli.summary import Summary, summarise, tell_summary
-from worker.cli.words import batch_state_words, counted_words
 from worker.clock import utc_now
 from worker.core.durations import in_words
 from worker.core.progress import Pace, Sample, pace, recent
@@ -21,6 +19,8 @@ from worker.runtime import Runtime
 from worker.store.engine import Database, is_passing
 from worker.store.listing import find_batch
 from worker.store.models import Batch
+from worker.telling.records import batch_record, ended
+from worker.telling.words import batch_state_words, counted_words
 
 LOOK_EVERY = 0.5
 LINE_EVERY = 5.0

@@ -14,11 +14,11 @@ from worker.cli.options import DryRun, Json, Limit, open_runtime
 from worker.cli.output import Output
 from worker.cli.times import parse_moment
 from worker.cli.webhook_options import existing, taking
-from worker.cli.webhook_records import ATTEMPT_COLUMNS, DELIVERY_COLUMNS, attempt_record, delivery_record
 from worker.clock import utc_now
 from worker.store import redriving
 from worker.store.outbox import DEAD, DELIVERED, PENDING
 from worker.store.redriving import DeliveryFilter
+from worker.telling.webhook_records import ATTEMPT_COLUMNS, DELIVERY_COLUMNS, attempt_record, delivery_record
 
 app = typer.Typer(help="Deliveries: list and show them, send them again.", no_args_is_help=True)
 

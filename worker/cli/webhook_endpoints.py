@@ -10,7 +10,7 @@ import typer
 from schemas.webhooks import SignatureKind
 from worker.cli.filters import checked
 from worker.cli.options import Json, open_runtime
-from worker.cli.output import ExitCode, Output, cell
+from worker.cli.output import ExitCode, Output
 from worker.cli.webhook_options import (
     Asymmetric,
     Batches,
@@ -25,12 +25,13 @@ from worker.cli.webhook_options import (
     existing,
     filter_asked,
 )
-from worker.cli.webhook_records import ENDPOINT_COLUMNS, endpoint_record, endpoint_row
 from worker.configuration.values import parse_duration
 from worker.runtime import Runtime
 from worker.store import endpoints
 from worker.store.endpoints import NewEndpoint
 from worker.store.outbox import DISABLED
+from worker.telling.cells import cell
+from worker.telling.webhook_records import ENDPOINT_COLUMNS, endpoint_record, endpoint_row
 from worker.webhooks import signing
 from worker.webhooks.address import check_endpoint_url
 from worker.webhooks.sealing import CannotUnseal

@@ -10,9 +10,10 @@ from typing import Annotated, Any
 import typer
 from aiohttp import web
 
-from worker.cli.output import ExitCode, Output, printable
+from worker.cli.output import ExitCode, Output
 from worker.cli.stop_signals import stop_asked
 from worker.clock import utc_now
+from worker.telling.cells import printable
 from worker.webhooks.listener import Listener, Received
 from worker.webhooks.signing import Verifier
 

@@ -5,12 +5,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from api_adapter.rate_limit.permits import Usage, WindowUsage
-from worker.cli.records import Fields
 from worker.configuration.remotes import Remote
 from worker.core.durations import in_words
 from worker.store.models import Pause, Quarantine
 from worker.store.pauses import EVERY_LANE
 from worker.store.remotes import Standing
+from worker.telling.records import Fields
 
 SECOND = timedelta(seconds=1)
 WINDOWS = {1: "a second", 60: "a minute", 3600: "an hour", 86_400: "a day"}

@@ -4,12 +4,12 @@ import json
 from typing import Any
 
 from schemas.instants import format_instant
-from worker.cli.records import Fields
-from worker.cli.words_roster import agent_words
 from worker.core.roster import facts_from_json
 from worker.intake.roster_events import EventReceipt, Foreseen
 from worker.intake.roster_folding import Told
 from worker.store.roster_models import AgentRow, SetAside
+from worker.telling.records import Fields
+from worker.telling.words_roster import agent_words
 
 VERBS = ("joined", "left", "moved", "changed")
 

@@ -7,9 +7,9 @@ from typing import Any
 from sqlmodel import Session
 
 from schemas.ids import format_job_id
-from worker.cli.records import Fields
 from worker.store import endpoints
 from worker.store.webhook_models import Delivery, DeliveryAttempt, Endpoint, WebhookMessage
+from worker.telling.records import Fields
 
 ENDPOINT_COLUMNS = ("endpoint", "state", "url", "asksFor", "failures", "failingSince", "pending", "oldestDue", "dead")
 DELIVERY_COLUMNS = (

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable, Iterator
 
-from worker.cli.output import cell
-from worker.cli.records import Fields
-from worker.cli.webhook_records import attempt_record, delivery_record
 from worker.counts import counted
 from worker.store.explaining_webhooks import DeliveryStory, MessageStory
 from worker.store.outbox import DEAD, DELIVERED
 from worker.store.webhook_models import DeliveryAttempt
+from worker.telling.cells import cell
+from worker.telling.records import Fields
+from worker.telling.webhook_records import attempt_record, delivery_record
 
 
 def told_words(stories: Iterable[MessageStory]) -> Iterator[str]:

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 
 from schemas.ids import format_job_id
 from schemas.roster import RosterEventType
-from worker.cli.output import cell
-from worker.cli.words import outcome_words
 from worker.store.explaining_roster import AskStory
 from worker.store.oversight_models import Approval
 from worker.store.roster_models import RosterEventRow, Want
+from worker.telling.cells import cell
+from worker.telling.words import outcome_words
 
 _TYPES: Mapping[str, str] = {
     RosterEventType.JOINED: "joined",

@@ -4,11 +4,11 @@ import json
 from typing import Any
 
 from schemas.ids import format_job_id
-from worker.cli.records import Fields
-from worker.cli.words_roster import approval_words, event_state_words
 from worker.store.explaining_roster import AgentStory, AskStory, EventStory, Origin
 from worker.store.models import Job
 from worker.store.roster_models import RosterEventRow, Want
+from worker.telling.records import Fields
+from worker.telling.words_roster import approval_words, event_state_words
 
 
 def event_story_record(story: EventStory) -> Fields:

@@ -1,10 +1,15 @@
 """Stories as JSON: the same chain that people are told, with every field."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, assert_never
 
 from schemas.ids import format_job_id
-from worker.cli.records import (
+from worker.store.explaining import BatchStory, JobStory, ResourceStory, Waiting
+from worker.store.explaining_roster import AgentStory, EventStory
+from worker.store.explaining_webhooks import MessageStory
+from worker.store.models import Attempt, Job
+from worker.telling.meaning import Story
+from worker.telling.records import (
     Fields,
     attempt_record,
     batch_record,
@@ -14,12 +19,29 @@ from worker.cli.records import (
     rejection_record,
     target_record,
 )
-from worker.cli.remote_records import pause_record
-from worker.cli.story_records_roster import origin_record
-from worker.cli.words import quarantine_words, reason_words, waiting_words
-from worker.cli.words_webhooks import message_record
-from worker.store.explaining import BatchStory, JobStory, ResourceStory, Waiting
-from worker.store.models import Attempt, Job
+from worker.telling.remote_records import pause_record
+from worker.telling.story_records_roster import agent_story_record, event_story_record, origin_record
+from worker.telling.words import quarantine_words, reason_words, waiting_words
+from worker.telling.words_webhooks import message_record
+
+
+def story_record(story: Story, now: datetime) -> Fields:
+    """Any of them, as ``coachsync explain --json`` has it."""
+    match story:
+        case BatchStory():
+            return batch_story_record(story, now)
+        case JobStory():
+            return job_story_record(story)
+        case ResourceStory():
+            return resource_story_record(story)
+        case EventStory():
+            return event_story_record(story)
+        case AgentStory():
+            return agent_story_record(story)
+        case MessageStory():
+            return {"what": "message", **message_record(story)}
+        case never:
+            assert_never(never)
 
 
 def job_story_record(story: JobStory) -> Fields:

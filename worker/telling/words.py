@@ -5,12 +5,12 @@ from datetime import datetime, timedelta
 
 from schemas.ids import format_job_id
 from schemas.jobs import JobState
-from worker.cli.output import cell
 from worker.core.durations import in_words
 from worker.counts import counted
 from worker.store.explaining import COUNTED_AHEAD, Waiting
 from worker.store.models import Attempt, Batch, Job, KnownTarget, Quarantine, QuotaAnswer
 from worker.store.pauses import EVERY_LANE
+from worker.telling.cells import cell
 
 _RESULTS = {
     "created": "the remote had no such target, and has it now",

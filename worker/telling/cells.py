@@ -1,0 +1,31 @@
+"""Single values as people read them, in a terminal's table and on a page alike."""
+
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+
+def heading(name: str) -> str:
+    """``knownAt`` and ``known_at`` are ``known at`` to people."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).replace("_", " ").lower()
+
+
+def printable(text: str) -> str:
+    """Text that somebody else wrote, with nothing in it that a terminal would obey."""
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
+
+
+def cell(value: Any) -> str:
+    match value:
+        case None:
+            return "-"
+        case bool():
+            return "yes" if value else "no"
+        case datetime():
+            return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+        case float():
+            return f"{value:.9g}"
+        case int():
+            return f"{value:,}"
+        case _:
+            return printable(str(value))
