@@ -31,6 +31,7 @@ GROUPS = (
     "batches",
     "remotes",
     "roster",
+    "agents",
     "policy",
     "approvals",
     "reconcile",
