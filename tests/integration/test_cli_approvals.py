@@ -89,7 +89,7 @@ def test_what_was_decided_or_has_expired_is_not_decided_again(store: Database, c
     with store.write() as session:
         session.execute(update(table).values(state="waiting", expires_at=NOON))
     said = coachsync("approvals", "approve", 1, code=2)
-    assert said.err == "error: approval 1 has expired at 2026-01-01 12:00:00: what it was for asks anew\n"
+    assert said.err == "error: approval 1 has expired at 2026-01-01T12:00:00Z: what it was for asks anew\n"
     assert approval(store, 1).state == "waiting"
 
 

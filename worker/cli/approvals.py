@@ -1,6 +1,5 @@
 """``coachsync approvals``: what the guard has stopped, and a person's yes or no to it."""
 
-import getpass
 from contextlib import closing
 from typing import Annotated, Any
 
@@ -9,10 +8,11 @@ from sqlmodel import Session
 
 from worker.cli.options import Json, Limit, open_runtime
 from worker.cli.output import Output
-from worker.intake import roster_events
+from worker.cli.user import user_name
+from worker.intake.deciding import CannotDecide, decide_approval
 from worker.store import approvals, roster
-from worker.store.engine import database_now
 from worker.store.oversight_models import Approval
+from worker.telling.approval_records import approval_record
 from worker.telling.cells import cell
 
 app = typer.Typer(help="Approvals: what the guard has stopped, and a person's yes or no to it.", no_args_is_help=True)
@@ -41,7 +41,7 @@ def list_approvals(
     output = Output(as_json)
     with closing(open_runtime(output)) as runtime, runtime.database.read() as session:
         found = approvals.list_all(session, limit, waiting=waiting)
-        records = [_record(session, one) for one in found]
+        records = [approval_record(session, one) for one in found]
     output.table(COLUMNS, records, empty="nothing waits for approval" if waiting else "the guard has stopped nothing")
 
 
@@ -54,7 +54,7 @@ def show_approval(number: Number, as_json: Json = False) -> None:
     output = Output(as_json)
     with closing(open_runtime(output)) as runtime, runtime.database.read() as session:
         approval = _existing(session, number, output)
-        record = _record(session, approval) | {"heldEvents": roster.count_held(session, number)}
+        record = approval_record(session, approval) | {"heldEvents": roster.count_held(session, number)}
     output.record(record)
 
 
@@ -77,13 +77,12 @@ def reject(number: Number, by: By = None, as_json: Json = False) -> None:
 
 
 def _decide(number: int, by: str | None, output: Output, *, approved: bool) -> None:
-    settle = roster_events.release_held if approved else roster_events.reject_held
     with closing(open_runtime(output)) as runtime, runtime.database.write() as session:
-        roster.take_door(session)
-        if approvals.decide(session, number, approved=approved, by=by or _user()) is None:
-            output.fail(_why_not(session, _existing(session, number, output)))
-        events = settle(session, number)
-        record = _record(session, _existing(session, number, output)) | {"heldEvents": events}
+        try:
+            events = decide_approval(session, number, approved=approved, by=by or user_name())
+        except CannotDecide as error:
+            output.fail(f"APPROVAL: {error} (coachsync approvals list)" if error.missing else str(error))
+        record = approval_record(session, _existing(session, number, output)) | {"heldEvents": events}
     if output.as_json:
         output.json(record)
     else:
@@ -102,39 +101,6 @@ def _decided_words(record: dict[str, Any]) -> str:
     return f"Approved until {cell(record['expiresAt'])}: the same again goes through."
 
 
-def _why_not(session: Session, approval: Approval) -> str:
-    state = _state(session, approval)
-    if state == "expired":
-        return f"approval {approval.id} has expired at {cell(approval.expires_at)}: what it was for asks anew"
-    return f"approval {approval.id} was {state} by {approval.decided_by} at {cell(approval.decided_at)}"
-
-
 def _existing(session: Session, number: int, output: Output) -> Approval:
     found = approvals.find(session, number)
     return found or output.fail(f"APPROVAL: there is no approval {number} (coachsync approvals list)")
-
-
-def _record(session: Session, approval: Approval) -> dict[str, Any]:
-    return {
-        "approval": approval.id,
-        "state": _state(session, approval),
-        "door": approval.door,
-        "subject": approval.subject,
-        "reason": approval.reason,
-        "askedAt": approval.asked_at,
-        "expiresAt": approval.expires_at,
-        "decidedAt": approval.decided_at,
-        "decidedBy": approval.decided_by,
-    }
-
-
-def _state(session: Session, approval: Approval) -> str:
-    waits = approval.state == approvals.WAITING
-    return "expired" if waits and approval.expires_at <= database_now(session) else approval.state
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError, ImportError):  # a container's user may have a number and no name
-        return "nobody by name"

@@ -36,6 +36,7 @@ GROUPS = (
     "approvals",
     "reconcile",
     "webhooks",
+    "audit",
     "explain",
     "status",
     "doctor",

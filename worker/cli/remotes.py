@@ -8,8 +8,10 @@ from typing import Annotated
 import typer
 
 from api_adapter.rate_limit.shared import LimiterAwayError
+from worker.cli import pausing
 from worker.cli.options import DryRun, Json, open_runtime
 from worker.cli.output import ExitCode, Output
+from worker.cli.pausing import Name, known_remote
 from worker.configuration.remotes import DEFAULT_REMOTE, Remote
 from worker.core.durations import in_words
 from worker.counts import counted
@@ -22,14 +24,15 @@ from worker.telling.cells import cell
 from worker.telling.remote_records import SECOND, lane_words, pause_record, quarantine_record, remote_record, remote_row
 
 app = typer.Typer(
-    help="Remotes: how each is doing; end what keeps one from being sent to; forget one.", no_args_is_help=True
+    help="Remotes: how each is doing; pause one, end what keeps one from being sent to, forget one.",
+    no_args_is_help=True,
 )
 
 COLUMNS = ("remote", "state", "since", "why", "probes", "nextProbe", "pauses", "waiting", "limits", "cooldown")
-Name = Annotated[str, typer.Argument(metavar="NAME", help="As `coachsync remotes list` has it.")]
 
 
 def register(root: typer.Typer) -> None:
+    pausing.register(app)
     root.add_typer(app, name="remotes")
 
 
@@ -123,13 +126,8 @@ def _named(runtime: Runtime) -> dict[str, Remote]:
 
 def _checked(name: str, runtime: Runtime, output: Output) -> Remote | None:
     """None for one that only the store knows: the settings have named it once."""
-    named = _named(runtime)
-    if name not in named:
-        with runtime.database.read() as session:
-            known = [one.name for one in remotes.standings(session, named)]
-        if name not in known:
-            output.fail(f"NAME: there is no remote {name[:60]!r}; known are: {', '.join(known) or 'none'}")
-    return named.get(name)
+    known_remote(name, runtime, output)
+    return _named(runtime).get(name)
 
 
 def _end_cooldown(runtime: Runtime, remote: Remote, output: Output, *, dry_run: bool) -> timedelta:

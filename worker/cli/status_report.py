@@ -7,7 +7,7 @@ from typing import Any
 from worker.cli.output import Output
 from worker.core.durations import in_words
 from worker.telling.cells import cell
-from worker.telling.remote_records import limits_words, seconds_words
+from worker.telling.remote_records import lane_words, limits_words, seconds_words
 from worker.telling.words import pause_words
 
 LANE_COLUMNS = ("remote", "lane", "due", "oldest", "later", "nextAt", "published", "running")
@@ -81,6 +81,8 @@ def _held_back(remote: Mapping[str, Any]) -> Iterator[str]:
             f"{name}: in quarantine since {cell(aside['since'])}: {aside['reason']};"
             f" next probe at {cell(aside['nextProbeAt'])}, {aside['probes']:,} sent so far"
         )
+    for halt in remote["halts"]:
+        yield f"{name}: {lane_words(halt['lane'])} is paused by {halt['by']} since {cell(halt['since'])}"
     for pause in remote["pauses"]:
         yield pause_words(name, pause["lane"], pause["until"], timedelta(seconds=pause["secondsLeft"]))
 

@@ -13,13 +13,17 @@ MAKE_ALIKE = "set the same in both places, and start them anew (`coachsync confi
 
 @dataclass(frozen=True, slots=True)
 class RemoteState:
-    """``waiting`` jobs are pending for it; ``named`` says whether the settings still have it."""
+    """``waiting`` jobs are pending for it; ``named`` says whether the settings still have it.
+
+    ``halted``: the lanes that a person has paused.
+    """
 
     name: str
     named: bool
     waiting: int
     quarantined_since: datetime | None
     cooldown: timedelta
+    halted: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,7 @@ def judge(situation: Situation) -> Verdict:
     workers = workers_words(situation.workers, situation.processes)
     words = f"all well: {counted(len(named), 'remote')} ok, {workers}"
     pauses = [f"{one.name} is left alone for {in_words(one.cooldown)}, as it asked" for one in named if one.cooldown]
+    pauses += [f"{one.name} is paused by a person ({', '.join(one.halted)})" for one in named if one.halted]
     return Verdict(well=True, words="; ".join([words, *pauses]))
 
 

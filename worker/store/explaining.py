@@ -8,7 +8,8 @@ from sqlmodel import Session, col
 
 from schemas.ids import ROW_BITS
 from schemas.jobs import JobKind, JobState, TargetCreation
-from worker.store import pauses, quarantine
+from worker.store import halts, pauses, quarantine
+from worker.store.console_models import Halt
 from worker.store.engine import database_now
 from worker.store.explaining_roster import Origins, origins_of
 from worker.store.explaining_webhooks import MessageStory, told_of_batch, told_of_job
@@ -27,7 +28,7 @@ COUNTED_AHEAD = 10_000  # past this it is "many", and counting on would cost mor
 class Waiting:
     """What stands before a pending job at ``now``. ``ahead``: jobs of its remote and lane that are due before it.
 
-    ``pause`` is the longest of those that hold its lane back.
+    ``pause`` is the longest of those that hold its lane back; ``halt`` is a person's.
     """
 
     job: Job
@@ -36,6 +37,7 @@ class Waiting:
     running: Job | None
     quarantine: Quarantine | None
     pause: Pause | None
+    halt: Halt | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +172,7 @@ def _waiting(session: Session, job: Job) -> Waiting | None:
         running=session.execute(running).scalar_one_or_none(),
         quarantine=quarantine.find(session, job.remote),
         pause=pauses.longest(session, job.remote, job.lane),
+        halt=halts.of_lane(session, job.remote, job.lane),
     )
 
 

@@ -5,14 +5,14 @@ A cooldown that the remote has asked for is for every lane, and is kept where a 
 
 from datetime import timedelta
 
-from sqlalchemy import and_, delete, select, update
+from sqlalchemy import and_, delete, exists, or_, select, update
 from sqlmodel import Session, col
 
 from schemas.lanes import Lane
 from worker.core.chunks import CHUNK_BUDGET
 from worker.store.engine import database_now
 from worker.store.models import Pause
-from worker.store.tables import pauses
+from worker.store.tables import halts, pauses
 from worker.store.upsert import insert_if_missing
 
 EVERY_LANE = "every"
@@ -28,12 +28,12 @@ def pause(session: Session, remote: str, lane: Lane | None, wait: timedelta) -> 
 
 
 def is_paused(session: Session, remote: str, lane: Lane) -> bool:
-    """Whether work of this lane has to wait for longer than a chunk may."""
+    """Whether work of this lane has to wait for longer than a chunk may, or until a person resumes it."""
     worthwhile_from = database_now(session) + CHUNK_BUDGET
-    query = select(pauses.c.until).where(
-        pauses.c.remote == remote, pauses.c.lane.in_((EVERY_LANE, lane)), pauses.c.until > worthwhile_from
-    )
-    return session.execute(query.limit(1)).first() is not None
+    lanes = (EVERY_LANE, lane)
+    asked = exists().where(pauses.c.remote == remote, pauses.c.lane.in_(lanes), pauses.c.until > worthwhile_from)
+    halted = exists().where(halts.c.remote == remote, halts.c.lane.in_(lanes))
+    return bool(session.execute(select(or_(asked, halted))).scalar_one())
 
 
 def cooldown(session: Session, remote: str) -> timedelta:

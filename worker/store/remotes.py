@@ -11,7 +11,8 @@ from sqlmodel import Session
 
 from schemas.jobs import JobState
 from worker.core.backoff import MOST
-from worker.store import dispatching, pauses, quarantine
+from worker.store import dispatching, halts, pauses, quarantine
+from worker.store.console_models import Halt
 from worker.store.depths import lane_depths
 from worker.store.engine import database_now
 from worker.store.models import Pause, Quarantine
@@ -22,12 +23,13 @@ from worker.store.tables import attempts, jobs
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """One remote at ``now``. ``waiting`` jobs are pending for it."""
+    """One remote at ``now``. ``waiting`` jobs are pending for it; ``halts`` are what persons have paused."""
 
     name: str
     now: datetime
     quarantine: Quarantine | None
     pauses: list[Pause]
+    halts: list[Halt]
     waiting: int
 
 
@@ -45,13 +47,33 @@ def standings(session: Session, named: Iterable[str]) -> list[Standing]:
     """Of those that are named, and then of every other that has left something here."""
     now = database_now(session)
     aside = {one.remote: one for one in quarantine.list_all(session)}
-    paused = pauses.standing(session)
+    paused, halted = pauses.standing(session), halts.list_all(session)
     waiting = Counter[str]()
     for depth in lane_depths(session, now):
         waiting[depth.remote] += depth.due + depth.later
-    names = dict.fromkeys([*named, *sorted({*aside, *(one.remote for one in paused), *waiting, *urls_known(session)})])
+    names = dict.fromkeys(
+        [
+            *named,
+            *sorted(
+                {
+                    *aside,
+                    *(one.remote for one in paused),
+                    *(one.remote for one in halted),
+                    *waiting,
+                    *urls_known(session),
+                }
+            ),
+        ]
+    )
     return [
-        Standing(name, now, aside.get(name), [one for one in paused if one.remote == name], waiting[name])
+        Standing(
+            name,
+            now,
+            aside.get(name),
+            [one for one in paused if one.remote == name],
+            [one for one in halted if one.remote == name],
+            waiting[name],
+        )
         for name in names
     ]
 

@@ -4,6 +4,7 @@ from typing import cast
 
 from sqlalchemy import Table
 
+from worker.store.console_models import AuditRow, ConsoleSession, Halt
 from worker.store.models import (
     Attempt,
     Batch,
@@ -52,3 +53,6 @@ endpoint_secrets = _table(EndpointSecret)
 messages = _table(WebhookMessage)
 deliveries = _table(Delivery)
 delivery_attempts = _table(DeliveryAttempt)
+audit = _table(AuditRow)
+console_sessions = _table(ConsoleSession)
+halts = _table(Halt)

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from schemas.ids import MAX_ROWS, format_job_id
+from worker.store.console_models import AuditRow
 from worker.store.known import CurrentQuota
 from worker.store.listing import ErrorCount
 from worker.store.models import Attempt, Batch, Job, KnownTarget, QuotaAnswer, Rejection
@@ -132,6 +133,19 @@ def error_record(error: ErrorCount) -> Fields:
         "example": format_job_id(error.example.id),
         "resource": error.example.resource,
         "error": error.example.error,
+    }
+
+
+def audit_record(row: AuditRow) -> Fields:
+    return {
+        "number": row.id,
+        "at": row.at,
+        "who": row.who,
+        "door": row.door,
+        "action": row.action,
+        "subject": row.subject,
+        "outcome": row.outcome,
+        "result": row.result,
     }
 
 

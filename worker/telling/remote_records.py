@@ -7,6 +7,7 @@ from typing import Any
 from api_adapter.rate_limit.permits import Usage, WindowUsage
 from worker.configuration.remotes import Remote
 from worker.core.durations import in_words
+from worker.store.console_models import Halt
 from worker.store.models import Pause, Quarantine
 from worker.store.pauses import EVERY_LANE
 from worker.store.remotes import Standing
@@ -29,6 +30,10 @@ def pause_record(pause: Pause, now: datetime) -> Fields:
     return {"lane": pause.lane, "until": pause.until, "secondsLeft": (pause.until - now) / SECOND}
 
 
+def halt_record(halt: Halt) -> Fields:
+    return {"lane": halt.lane, "since": halt.since, "by": halt.who, "why": halt.why}
+
+
 def usage_record(usage: Usage | None) -> Fields:
     """None where the limiter could not be asked."""
     return {
@@ -47,6 +52,11 @@ def seconds_words(seconds: float | None) -> str:
     return in_words(timedelta(seconds=seconds)) if seconds else "-"
 
 
+def halt_words(halt: Halt) -> str:
+    """``paused by ann: their release is on``."""
+    return f"paused by {halt.who}" + (f": {halt.why}" if halt.why else "")
+
+
 def lane_words(lane: str) -> str:
     return "every lane" if lane == EVERY_LANE else f"the {lane} lane"
 
@@ -54,15 +64,17 @@ def lane_words(lane: str) -> str:
 def remote_record(standing: Standing, remote: Remote | None, usage: Usage | None) -> Fields:
     """``remote`` is None for one that the settings do not name: nothing is sent there."""
     aside = standing.quarantine
+    halted = next((halt for halt in standing.halts if halt.lane == EVERY_LANE), None)
     asked = any(pause.lane == EVERY_LANE for pause in standing.pauses) or bool(usage and usage.cooldown)
     return {
         "remote": standing.name,
         "named": remote is not None,
-        "state": "in quarantine" if aside else "left alone" if asked else "ok",
-        "since": aside and aside.since,
-        "why": aside.reason if aside else "it asked for it" if asked else None,
+        "state": "in quarantine" if aside else "paused" if halted else "left alone" if asked else "ok",
+        "since": aside.since if aside else halted and halted.since,
+        "why": aside.reason if aside else halt_words(halted) if halted else "it asked for it" if asked else None,
         "quarantine": aside and quarantine_record(aside),
         "pauses": [pause_record(pause, standing.now) for pause in standing.pauses],
+        "halts": [halt_record(halt) for halt in standing.halts],
         "waiting": standing.waiting,
         **usage_record(usage),
         "maxInFlight": remote and remote.max_in_flight,
@@ -73,6 +85,7 @@ def remote_row(record: Mapping[str, Any]) -> Fields:
     """For people."""
     aside = record["quarantine"] or {}
     pauses = [f"{lane_words(one['lane'])} for {seconds_words(one['secondsLeft'])}" for one in record["pauses"]]
+    pauses += [f"{lane_words(one['lane'])} by {one['by']}" for one in record["halts"]]
     return {
         **record,
         "why": record["why"] if record["named"] else "the settings do not name it",

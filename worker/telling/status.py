@@ -14,7 +14,8 @@ from worker.configuration.remotes import Remote
 from worker.core.delivery import OPENS_AFTER
 from worker.core.verdict import EndpointState, RemoteState, Situation, Verdict
 from worker.fleet import Fleet, strangers
-from worker.store import endpoints, pauses, quarantine
+from worker.store import endpoints, halts, pauses, quarantine
+from worker.store.console_models import Halt
 from worker.store.depths import (
     BatchTotals,
     LaneDepth,
@@ -32,7 +33,7 @@ from worker.store.heartbeats import Loops, deliverers, loops
 from worker.store.models import Heartbeat, Pause, Quarantine
 from worker.store.outbox import DISABLED, ENABLED
 from worker.store.webhook_models import Endpoint
-from worker.telling.remote_records import SECOND, pause_record, quarantine_record, usage_record
+from worker.telling.remote_records import SECOND, halt_record, pause_record, quarantine_record, usage_record
 
 MINUTE = timedelta(minutes=1)
 
@@ -48,6 +49,7 @@ class Stored:
     totals: BatchTotals
     aside: dict[str, Quarantine]
     pauses: Sequence[Pause]
+    halts: Sequence[Halt]
     loops: Loops
     roster: RosterDepth
     deliverers: Sequence[Heartbeat]
@@ -103,6 +105,7 @@ def read_stored(session: Session, remotes: Sequence[Remote]) -> Stored:
         totals=batch_totals(session),
         aside={row.remote: row for row in quarantine.list_all(session)},
         pauses=pauses.standing(session),
+        halts=halts.list_all(session),
         loops=loops(session),
         roster=roster_depth(session),
         deliverers=deliverers(session),
@@ -133,6 +136,7 @@ def _remote(remote: Remote, stored: Stored, usage: Usage | None) -> dict[str, An
         "remote": remote.name,
         "quarantine": aside and quarantine_record(aside),
         "pauses": [pause_record(pause, stored.now) for pause in stored.pauses if pause.remote == remote.name],
+        "halts": [halt_record(halt) for halt in stored.halts if halt.remote == remote.name],
         **usage_record(usage),
         "maxInFlight": remote.max_in_flight,
         "requestsLastMinute": stored.requests[remote.name],
@@ -170,5 +174,6 @@ def _remote_state(name: str, stored: Stored, fleet: Fleet, *, named: bool) -> Re
         named=named,
         waiting=sum(lane.due + lane.later for lane in stored.lanes if lane.remote == name),
         quarantined_since=aside.since if aside else None,
+        halted=[one.lane for one in stored.halts if one.remote == name],
         cooldown=max([usage.cooldown if usage else timedelta(0), *asked]),
     )

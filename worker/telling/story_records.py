@@ -19,7 +19,7 @@ from worker.telling.records import (
     rejection_record,
     target_record,
 )
-from worker.telling.remote_records import pause_record
+from worker.telling.remote_records import halt_record, pause_record
 from worker.telling.story_records_roster import agent_story_record, event_story_record, origin_record
 from worker.telling.words import quarantine_words, reason_words, waiting_words
 from worker.telling.words_webhooks import message_record
@@ -114,4 +114,5 @@ def _waiting(waiting: Waiting, last: Attempt | None = None) -> Fields:
         "running": waiting.running and format_job_id(waiting.running.id),
         "quarantine": aside and quarantine_words(waiting.job.remote, aside),
         "pause": waiting.pause and pause_record(waiting.pause, waiting.now),
+        "halt": waiting.halt and halt_record(waiting.halt),
     }

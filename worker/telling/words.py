@@ -7,6 +7,7 @@ from schemas.ids import format_job_id
 from schemas.jobs import JobState
 from worker.core.durations import in_words
 from worker.counts import counted
+from worker.store.console_models import Halt
 from worker.store.explaining import COUNTED_AHEAD, Waiting
 from worker.store.models import Attempt, Batch, Job, KnownTarget, Quarantine, QuotaAnswer
 from worker.store.pauses import EVERY_LANE
@@ -60,7 +61,7 @@ def reason_words(job: Job) -> str | None:
 def waiting_words(waiting: Waiting, last: Attempt | None = None) -> str:
     """Why a pending job is not sent at this moment: the outermost reason first. ``last`` is its last attempt."""
     job = waiting.job
-    if waiting.quarantine or waiting.pause:
+    if waiting.quarantine or waiting.pause or waiting.halt:
         return "; ".join(_left_alone_words(waiting))
     if waiting.running:
         return f"{format_job_id(waiting.running.id)}, an older wish for the same resource, is still running"
@@ -86,6 +87,13 @@ def pause_words(remote: str, lane: str, until: datetime, left: timedelta) -> str
     if lane == EVERY_LANE:
         return f"the remote {remote} is left alone {time}, as it asked (coachsync remotes release {remote} ends that)"
     return f"the {lane} lane of {remote} is left alone {time}: its limit is used up"
+
+
+def halted_words(halt: Halt) -> str:
+    what = f"the remote {halt.remote}" if halt.lane == EVERY_LANE else f"the {halt.lane} lane of {halt.remote}"
+    lane = "" if halt.lane == EVERY_LANE else f" --lane {halt.lane}"
+    ends = f"coachsync remotes resume {halt.remote}{lane} ends that"
+    return f"{what} is paused since {cell(halt.since)} by {halt.who}{f', {halt.why}' if halt.why else ''} ({ends})"
 
 
 def attempt_words(attempt: Attempt) -> str:
@@ -129,6 +137,8 @@ def batch_state_words(batch: Batch, now: datetime) -> str:
 
 
 def _left_alone_words(waiting: Waiting) -> Iterator[str]:
+    if halt := waiting.halt:
+        yield halted_words(halt)
     if waiting.quarantine:
         yield quarantine_words(waiting.job.remote, waiting.quarantine)
     if pause := waiting.pause:
