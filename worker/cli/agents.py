@@ -10,9 +10,11 @@ from schemas.names import PROFILE
 from worker.cli.filters import checked_if_given
 from worker.cli.options import DryRun, Json, open_runtime
 from worker.cli.output import Output
+from worker.cli.user import user_name
 from worker.core.person import Person
 from worker.counts import counted
-from worker.store import persons
+from worker.store import audit, persons
+from worker.store.audit import AuditOutcome, Deed
 from worker.store.persons import Forgotten, Unfinished
 
 app = typer.Typer(help="Agents: forget a person.", no_args_is_help=True)
@@ -65,6 +67,9 @@ def forget(
             if acts and cancel_pending:
                 persons.drop_unfinished(session, person)
             told = persons.forget(session, person, dry_run=not acts)
+            if acts:
+                deed = Deed(user_name(), "command", "agents.forget", person.alias)
+                audit.note(session, deed, AuditOutcome.DONE, _sum(told))
     if not acts and not dry_run:
         output.fail(f"--yes: {_sum(told)} would be changed or deleted for ever; give --yes, or --dry-run to see them")
     _tell(name, told, output, dry_run=dry_run)
