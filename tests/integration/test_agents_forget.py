@@ -172,7 +172,7 @@ def test_who_is_called_almost_alike_and_who_shares_a_plan_is_left_alone(store: D
     assert after["agents"] == before["agents"]
     assert set(before["roster_events"]) <= set(after["roster_events"])
     touched = ("roster_events", "agents", "audit")
-    assert {table: rows for table, rows in after.items() if table not in told} == {
+    assert {table: rows for table, rows in after.items() if table not in touched} == {
         table: rows for table, rows in before.items() if table not in touched
     }
 
