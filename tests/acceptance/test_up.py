@@ -23,7 +23,13 @@ from worker.demo.sample import targets_csv
 
 ENDS_WITHIN = 15.0
 ROWS = 6
-PARTS = {"valkey-server": 1, "worker.cli worker": 3, "worker.cli loops": 1, "guard.py": 1}  # a worker has two forks
+PARTS = {
+    "valkey-server": 1,
+    "worker.cli worker": 3,
+    "worker.cli loops": 1,
+    "worker.cli gateway": 1,
+    "guard.py": 1,
+}  # a worker has two forks
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +82,7 @@ def up(folder: Path, **settings: str) -> Iterator[Up]:
     env = {
         "PATH": os.environ["PATH"],  # noqa: TID251 - what a child needs of our environment
         "COACHSYNC_HOME": str(folder / "home"),
+        "COACHSYNC_GATEWAY_LISTEN": "127.0.0.1:0",
         **{f"COACHSYNC_{name.upper()}": value for name, value in settings.items()},
     }
     program = Program("up", [COACHSYNC, "up"], env, folder / "up.log", lambda log: " ready." in log)

@@ -12,6 +12,7 @@ NEXT = (
     " Next, in another terminal with the same settings: coachsync doctor, coachsync targets apply FILE --wait."
     " Ctrl-C stops all."
 )
+GATEWAY = "the gateway is at http://127.0.0.1:8080"
 AT_HOME = "Valkey and the database are in /h"
 
 
@@ -26,14 +27,14 @@ def told(processes: int = 2, *, sandbox: bool = False, **given: str) -> str:
 def test_where_it_sends_to() -> None:
     assert (
         told(api_url=URL)
-        == f"Ready: 1 worker (2 processes) and the loops send to {URL}, webhooks are delivered; {AT_HOME}."
+        == f"Ready: 1 worker (2 processes) and the loops send to {URL}, webhooks are delivered; {GATEWAY}; {AT_HOME}."
     )
     assert told(api_url=URL, sandbox=True).startswith(
         f"Ready: 1 worker (2 processes) and the loops send to the sandbox at {URL}, webhooks"
     )
     assert (
-        told(1)
-        == f"Ready: 1 worker (1 process) and the loops have nobody to send to, webhooks are delivered; {AT_HOME}."
+        told(1) == "Ready: 1 worker (1 process) and the loops have nobody to send to, webhooks are delivered;"
+        f" {GATEWAY}; {AT_HOME}."
     )
 
 

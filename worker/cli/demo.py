@@ -84,7 +84,8 @@ def _fresh(home: Path, output: Output) -> Path:
     shutil.rmtree(home, ignore_errors=True)
     home.mkdir(parents=True, mode=0o700)
     webhooks = '[webhooks]\nallow_http = true\nallow = ["127.0.0.1"]\n'
-    config.write_text(f'{MARK}api_url = "http://127.0.0.1:{_free_port()}"\nrate_limit = "{RATE}"\n{webhooks}')
+    ports = f'api_url = "http://127.0.0.1:{_free_port()}"\ngateway_listen = "127.0.0.1:0"\n'
+    config.write_text(f'{MARK}{ports}rate_limit = "{RATE}"\n{webhooks}')
     (home / "targets.csv").write_text(targets_csv())
     (home / "quotas.jsonl").write_text(quotas_jsonl())
     (home / "faults.json").write_text(faults_json())

@@ -37,6 +37,8 @@ GROUPS = (
     "reconcile",
     "webhooks",
     "audit",
+    "gateway",
+    "tokens",
     "explain",
     "status",
     "doctor",

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import typer
 
 from worker.cli.apply import NO_REMOTE
+from worker.cli.gateway import LISTENS as GATEWAY_LISTENS
 from worker.cli.output import ExitCode, Output
 from worker.cli.processes import SANDBOX_LISTENS
 from worker.cli.readiness import Readiness
@@ -29,6 +30,7 @@ from worker.embedded.keeper import GaveUp, Refused, Stopped
 from worker.embedded.private_directory import make_home
 from worker.embedded.supervisor import Supervisor
 from worker.embedded.valkey import Valkey
+from worker.gateway.server import GRACE as GATEWAY_GRACE
 from worker.log import configure_logging
 from worker.runtime import Runtime
 from worker.store import schema
@@ -116,6 +118,17 @@ def _specs(settings: Settings, workers: int, sandbox: SandboxAsked | None, outpu
         specs.append(ChildSpec("loops", (*COMMAND, "loops"), environ, ready=readiness.loops, ready_within=None))
         deliver = (*COMMAND, "webhooks", "deliver")
         specs.append(ChildSpec("webhooks", deliver, environ, ready_words=DELIVERING, ready_within=None))
+        gateway = (*COMMAND, "gateway")
+        specs.append(
+            ChildSpec(
+                "gateway",
+                gateway,
+                environ,
+                ready_words=GATEWAY_LISTENS,
+                ready_within=None,
+                grace=GATEWAY_GRACE + timedelta(seconds=5),
+            )
+        )
         yield specs
 
 

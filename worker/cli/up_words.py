@@ -10,7 +10,8 @@ def ready_words(settings: Settings, processes: int, *, sandbox: bool) -> str:
     """One line."""
     sending = _sending(settings, sandbox=sandbox)
     return (
-        f"Ready: {workers_words(1, processes)} and the loops {sending}, webhooks are delivered; {_places(settings)}."
+        f"Ready: {workers_words(1, processes)} and the loops {sending}, webhooks are delivered;"
+        f" {_gateway(settings)}{_places(settings)}."
         " Next, in another terminal with the same settings: coachsync doctor, coachsync targets apply FILE --wait."
         " Ctrl-C stops all."
     )
@@ -24,6 +25,11 @@ def _sending(settings: Settings, *, sandbox: bool) -> str:
             return f"send to {'the sandbox at ' if sandbox else ''}{url}"
         case urls:
             return f"send to {len(urls):,} remotes" + (", the sandbox among them" if sandbox else "")
+
+
+def _gateway(settings: Settings) -> str:
+    """Which port a 0 has become its own line tells."""
+    return f"the gateway is at {settings.gateway_listen.url}; " if settings.gateway_listen.port else ""
 
 
 def _places(settings: Settings) -> str:

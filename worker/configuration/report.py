@@ -15,7 +15,16 @@ from worker.configuration.sources import DEFAULT, Origin
 from worker.configuration.values import shown_duration
 from worker.counts import counted
 
-_PROCESS = ("home", "database_url", "broker_url", "log_format", "log_level", "retention_days", "allow_http")
+_PROCESS = (
+    "home",
+    "database_url",
+    "broker_url",
+    "log_format",
+    "log_level",
+    "retention_days",
+    "allow_http",
+    "gateway_listen",
+)
 _TABLES = ("roster", "guard", "reconcile", "webhooks")
 _REMOTE = ("api_url", "rate_limit", "max_in_flight", "request_timeout", "idempotency", "key_memory", "ca_bundle")
 

@@ -17,6 +17,7 @@ from pydantic import BaseModel, Field, SecretStr, SkipValidation
 
 from schemas.policy import Policy
 from worker.configuration.file import SettingsFile, find_settings_file, read_settings_file
+from worker.configuration.listening import Listen, ListenAt
 from worker.configuration.oversight import GuardOptions, ReconcileOptions, RosterOptions, WebhookOptions
 from worker.configuration.oversight_tables import TABLES as OVERSIGHT
 from worker.configuration.oversight_tables import oversight_origins, resolve_oversight
@@ -68,6 +69,7 @@ class Settings(RemoteOptions):
     log_level: LogLevel = LogLevel.INFO
     retention_days: Annotated[int, whole(1, 3650)] = 30
     allow_http: bool = False
+    gateway_listen: ListenAt = Listen("127.0.0.1", 8080)
     webhook_key: SecretStr | None = None
     webhooks: WebhookOptions = WebhookOptions()
     remotes: tuple[Remote, ...] = ()

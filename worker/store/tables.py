@@ -5,6 +5,7 @@ from typing import cast
 from sqlalchemy import Table
 
 from worker.store.console_models import AuditRow, ConsoleSession, Halt
+from worker.store.gateway_models import ApiToken
 from worker.store.models import (
     Attempt,
     Batch,
@@ -39,6 +40,7 @@ rejections = _table(Rejection)
 remotes = _table(RemoteRow)
 resources = _table(Resource)
 agents = _table(AgentRow)
+api_tokens = _table(ApiToken)
 approvals = _table(Approval)
 asks = _table(Ask)
 cadences = _table(Cadence)

@@ -1,0 +1,117 @@
+"""The gateway on a test's store, served on loopback by a thread, and a client that holds a token."""
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import uvicorn
+from starlette.types import ASGIApp
+
+from tests.integration.cli_rig import command_on
+from tests.services.processes import wait_until
+from worker.clock import utc_now
+from worker.configuration.settings import load_settings
+from worker.core.access import Scope, digest_of, new_token
+from worker.gateway.app import create_app
+from worker.gateway.services import Services
+from worker.runtime import Runtime
+from worker.store import tokens
+from worker.store.engine import Database
+from worker.store.tokens import NewToken
+
+
+@dataclass
+class Clock:
+    """Goes by itself, and further where a test says so."""
+
+    ahead: float = 0.0
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self.ahead
+
+
+@dataclass
+class Gateway:
+    """``clock`` is what tokens are believed by."""
+
+    store: Database
+    services: Services
+    clock: Clock
+    url: str = ""
+    clients: list[httpx.Client] = field(default_factory=list)
+
+    def client(self, *scopes: Scope, customers: tuple[str, ...] = (), **headers: str) -> httpx.Client:
+        """With a token of its own that may do this; without any scope all of it."""
+        token = make_token(self.store, *(scopes or Scope), customers=customers)
+        return self.without_token(Authorization=f"Bearer {token}", **headers)
+
+    def without_token(self, **headers: str) -> httpx.Client:
+        self.clients.append(httpx.Client(base_url=self.url, headers=headers, timeout=30))
+        return self.clients[-1]
+
+
+def make_token(
+    store: Database,
+    *scopes: Scope,
+    customers: tuple[str, ...] = (),
+    lasts: timedelta | None = None,
+    name: str = "tests",
+) -> str:
+    token = new_token(os.urandom)
+    new = NewToken(f"tok_{os.urandom(8).hex()}", name, digest_of(token), scopes, customers, lasts)
+    with store.write() as session:
+        tokens.create(session, new)
+    return token
+
+
+@contextmanager
+def gateway_on(
+    store: Database, folder: Path, mounts: Mapping[str, ASGIApp] | None = None, **settings: str
+) -> Iterator[Gateway]:
+    clock = Clock()
+    environ = {name: value for name, value in command_on(store, folder, **settings).environ.items() if value}
+    runtime = Runtime(load_settings(environ, cwd=folder))
+    services = Services(runtime, utc_now, clock.monotonic, os.urandom)
+    gateway = Gateway(store, services, clock)
+    try:
+        with _served(create_app(services, mounts), services) as url:
+            gateway.url = url
+            yield gateway
+    finally:
+        for client in gateway.clients:
+            client.close()
+        runtime.close()
+
+
+@contextmanager
+def _served(app: Any, services: Services) -> Iterator[str]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, proxy_headers=False, ws="none"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            wait_until(lambda: server.started or not thread.is_alive(), "the gateway listens")
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            services.stopping.set()
+            server.should_exit = True
+            thread.join()
+
+
+def problem(answer: httpx.Response, status: int, name: str) -> dict[str, Any]:
+    """What it says, which has to be this problem."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    said: dict[str, Any] = answer.json()
+    assert (said["status"], said["type"]) == (status, f"urn:coachsync:problem:{name}"), said
+    assert said["title"]
+    assert said["detail"]
+    return said

@@ -1,0 +1,54 @@
+"""``coachsync gateway``: the HTTP door for producers and roster sources."""
+
+import os
+import time
+from contextlib import closing
+from dataclasses import replace
+from typing import Annotated
+
+import typer
+
+from worker.cli.options import open_runtime
+from worker.cli.output import Output
+from worker.clock import utc_now
+from worker.gateway.app import create_app
+from worker.gateway.server import CannotListen, serve
+from worker.gateway.services import Services
+from worker.log import configure_logging
+
+LISTENS = "The gateway listens at"
+
+
+def register(root: typer.Typer) -> None:
+    root.command()(gateway)
+
+
+def gateway(
+    host: Annotated[
+        str | None, typer.Option("--host", help="Instead of that of gateway_listen.", metavar="HOST")
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option("--port", min=0, max=65535, help="Instead of that of gateway_listen; 0 takes any free one."),
+    ] = None,
+) -> None:
+    """Run the HTTP door for producers and roster sources, in the foreground; any number may run, on any machines.
+
+    It needs the database only: what it takes is committed, and the loops bring it to the workers. Nothing but its
+    health answers without a token (`coachsync tokens create`). SIGTERM or Ctrl-C finishes the requests in flight.
+
+    Example: coachsync gateway --port 8080
+    """
+    output = Output()
+    runtime = open_runtime(output)
+    settings = runtime.settings
+    runtime.pin_remotes()
+    configure_logging(settings)
+    listen = settings.gateway_listen
+    listen = replace(listen, host=host or listen.host, port=listen.port if port is None else port)
+    with closing(runtime):
+        services = Services(runtime, utc_now, time.monotonic, os.urandom)
+        try:
+            serve(create_app(services), listen, services.stopping, lambda url: output.say(f"{LISTENS} {url}"))
+        except CannotListen as error:
+            output.fail(str(error))

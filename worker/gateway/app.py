@@ -1,0 +1,28 @@
+"""The gateway's application: its routes, and what is mounted beside them."""
+
+from collections.abc import Mapping
+from importlib.metadata import version
+
+from fastapi import FastAPI
+from starlette.types import ASGIApp
+
+from worker.gateway import problems
+from worker.gateway.health import health_routes
+from worker.gateway.services import Services
+
+
+def create_app(services: Services, mounts: Mapping[str, ASGIApp] | None = None) -> FastAPI:
+    """``mounts`` by their path, like ``/console``: each asks for its own sign-in."""
+    app = FastAPI(
+        title="coachsync gateway",
+        version=version("coachsync"),
+        summary="The HTTP door for producers of target and quota updates, and for sources of the roster.",
+        openapi_url=None,  # nothing but health answers without a token; the document is in docs/reference
+        docs_url=None,
+        redoc_url=None,
+    )
+    problems.install(app)
+    app.include_router(health_routes(services))
+    for path, mounted in (mounts or {}).items():
+        app.mount(path, mounted)
+    return app

@@ -1,0 +1,90 @@
+"""What the gateway says when it does not do what was asked: problem details (RFC 9457).
+
+Problem   raised anywhere behind a route; the answer is made of it in one place.
+
+``type`` is ``urn:coachsync:problem:NAME``; docs/reference/gateway-problems.md has them all.
+"""
+
+import json
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from worker.telling.cells import printable
+
+CONTENT_TYPE = "application/problem+json"
+URN = "urn:coachsync:problem:"
+_LONGEST_REASON = 300
+
+
+class Problem(Exception):  # noqa: N818 - the RFC's word
+    """``name`` is the last part of its type; ``members`` are what it says beside the standard ones."""
+
+    def __init__(
+        self,
+        status: HTTPStatus,
+        name: str,
+        detail: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        **members: Any,
+    ) -> None:
+        super().__init__(detail)
+        self.status, self.name, self.detail = status, name, detail
+        self.headers, self.members = dict(headers or {}), members
+
+    @property
+    def body(self) -> dict[str, Any]:
+        return {
+            "type": URN + self.name,
+            "title": self.name.replace("-", " ").capitalize(),
+            "status": int(self.status),
+            "detail": self.detail,
+            **self.members,
+        }
+
+    def answer(self) -> Response:
+        content = json.dumps(self.body, ensure_ascii=False).encode()
+        return Response(content, self.status, self.headers, CONTENT_TYPE)
+
+
+def install(app: FastAPI) -> None:
+    """From here on whatever goes wrong answers as a problem."""
+    app.add_exception_handler(Problem, _as_it_is)
+    app.add_exception_handler(HTTPException, _of_http)
+    app.add_exception_handler(RequestValidationError, _of_parameters)
+
+
+async def _as_it_is(_: Request, problem: Exception) -> Response:
+    assert isinstance(problem, Problem)  # noqa: S101 - registered for it
+    return problem.answer()
+
+
+async def _of_http(_: Request, error: Exception) -> Response:
+    """The router's own: no such path, no such method."""
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for it
+    status = HTTPStatus(error.status_code)
+    name = status.phrase.lower().replace(" ", "-")
+    return Problem(status, name, _WORDS.get(status, str(error.detail)), headers=error.headers).answer()
+
+
+async def _of_parameters(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for it
+    errors = [
+        {"parameter": ".".join(map(str, one["loc"][1:])), "reason": printable(one["msg"])[:_LONGEST_REASON]}
+        for one in error.errors()
+    ]
+    first = errors[0]
+    detail = f"{first['parameter']}: {first['reason']}"
+    return Problem(HTTPStatus.BAD_REQUEST, "bad-parameter", detail, errors=errors).answer()
+
+
+_WORDS = {
+    HTTPStatus.NOT_FOUND: "there is nothing at this address; docs/reference/gateway.openapi.json has those there are",
+    HTTPStatus.METHOD_NOT_ALLOWED: "this address takes other methods, which Allow names",
+}
