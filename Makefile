@@ -44,8 +44,9 @@ format: $(READY) ## format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-docs: $(READY) ## write the references of the commands, of the roster's events and of the webhooks anew
+docs: $(READY) ## write the references of commands, metrics, the roster's events and webhooks anew
 	$(BIN)/python -m worker.cli.reference docs/reference/cli.md
+	$(BIN)/python -m worker.telemetry.reference docs/reference/metrics.md
 	$(BIN)/python -m worker.cli.event_schema docs/reference/roster-events.schema.json
 	$(BIN)/python -m worker.cli.webhook_reference docs/reference/webhooks
 

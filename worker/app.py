@@ -37,7 +37,11 @@ def queue_name(lane: Lane) -> str:
 
 def queue_key(app: Celery, lane: Lane) -> str:
     """The list on the server that holds a lane's messages."""
-    return f"{app.conf.broker_transport_options['global_keyprefix']}{queue_name(lane)}"
+    return key_of(app, queue_name(lane))
+
+
+def key_of(app: Celery, queue: str) -> str:
+    return f"{app.conf.broker_transport_options['global_keyprefix']}{queue}"
 
 
 def make_app(broker_url: str, *, key_prefix: str = "coachsync:") -> Celery:

@@ -26,6 +26,7 @@ from worker.store.dispatching import unpublish
 from worker.store.engine import Database, database_now
 from worker.store.pauses import is_paused, pause
 from worker.store.records import Record, Worker
+from worker.telemetry import instruments
 
 MOST_AT_ONCE = 50
 LEAST_SLICE = 25
@@ -104,6 +105,9 @@ class Executor:
                 for _ in range(run.at_once):
                     group.create_task(self._work(run, means))
             run.give_back_rest()
+            instruments.permits_taken(
+                run.remote.name, run.chunk.lane, granted=pool.granted, refused=pool.refused, waited=pool.waited
+            )
             wait = timedelta(seconds=pool.opens_at - means.time.clock())
             run.pause = min(wait, LONGEST_PAUSE) if wait > CHUNK_BUDGET and not run.chunk.probe else None
 

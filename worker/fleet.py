@@ -1,6 +1,7 @@
 """What runs at this moment, asked of the broker: the workers, and each remote's limiter."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -18,7 +19,10 @@ from worker.configuration.remotes import Remote
 from worker.core.fingerprint import differing, fingerprint
 from worker.remote_access import limiter_of
 from worker.runtime import REDIS_CONNECT_TIMEOUT, REDIS_TIMEOUT, Runtime
+from worker.store.heartbeats import LATELY
 from worker.store.models import Heartbeat
+from worker.telemetry import roll_call
+from worker.telemetry.fleet import FleetCollector, Limiters
 
 ANSWER_SECONDS = 1.0
 
@@ -54,6 +58,20 @@ def look(runtime: Runtime, *, workers: bool = True) -> Fleet:
     except (RedisError, OperationalError) as error:
         return Fleet(broker_error=why_away(error))
     return Fleet(workers=answering, usages=asyncio.run(_usages(runtime)))
+
+
+def fleet_collector(runtime: Runtime) -> FleetCollector:
+    return FleetCollector(runtime.database, lambda: _limiters(runtime), time.monotonic)
+
+
+def _limiters(runtime: Runtime) -> Limiters | None:
+    fleet = look(runtime, workers=False)
+    if fleet.broker_error:
+        return None
+    try:
+        return Limiters(fleet.usages, roll_call.present(runtime.redis, LATELY))
+    except RedisError:
+        return None
 
 
 def why_away(error: Exception) -> str:

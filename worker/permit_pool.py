@@ -28,6 +28,7 @@ class PermitPool:
     """One remote's permits for one lane, while a chunk runs. ``uniform`` gives [0, 1) and spreads the askers.
 
     ``opens_at`` is when, by the loop's clock, asking again makes sense: who cannot wait so long is turned away at once.
+    ``granted``, ``refused`` and the seconds ``waited`` by all askers together are what it came to.
     """
 
     def __init__(self, limiter: RateLimiter, lane: Lane, uniform: Callable[[], float]) -> None:
@@ -35,6 +36,8 @@ class PermitPool:
         self._lane = lane
         self._uniform = uniform
         self.opens_at = 0.0
+        self.granted = self.refused = 0
+        self.waited = 0.0
         self._waiting: deque[_Asker] = deque()
         self._settled: list[Settled] = []
         self._wake = asyncio.Event()
@@ -60,17 +63,19 @@ class PermitPool:
         if self.is_shut(deadline):
             return None
         loop = asyncio.get_running_loop()
+        began = loop.time()
         asker = _Asker(deadline, loop.create_future())
         (self._waiting.appendleft if ahead else self._waiting.append)(asker)
         self._wake.set()
         taken = False
         try:
-            await asyncio.wait((asker.permit,), timeout=max(0.0, deadline - loop.time()))
+            await asyncio.wait((asker.permit,), timeout=max(0.0, deadline - began))
             taken = asker.permit.done()
         finally:
+            self.waited += loop.time() - began
             if not taken:
                 self._leave(asker)
-        return asker.permit.result() if taken else None
+        return self._counted(asker.permit.result() if taken else None)
 
     def is_shut(self, deadline: float) -> bool:
         """Whether no permit will come before ``deadline``."""
@@ -79,6 +84,13 @@ class PermitPool:
     def settle(self, settled: Settled) -> None:
         self._settled.append(settled)
         self._wake.set()
+
+    def _counted(self, permit: Permit | None) -> Permit | None:
+        if permit is None:
+            self.refused += 1
+        else:
+            self.granted += 1
+        return permit
 
     def _leave(self, asker: "_Asker") -> None:
         """Give up waiting; a permit that came in the same moment is given back."""

@@ -10,6 +10,7 @@ from api_adapter.rate_limit.permits import Permit, Settled
 from schemas.lanes import Lane
 from worker.exchanges import NoPermit, Read, settled, tried_of
 from worker.executor import RemoteAccess
+from worker.telemetry import instruments
 
 T = TypeVar("T")
 
@@ -32,4 +33,6 @@ async def read(
     await access.limiter.exchange(Lane.BULK, 0, [settled(permit, outcome)])
     if isinstance(outcome, NotSent):
         return NoPermit(timedelta(0))
-    return Read(outcome, tried_of(outcome, started_at))
+    tried = tried_of(outcome, started_at)
+    instruments.requests_sent(access.name, [tried])
+    return Read(outcome, tried)

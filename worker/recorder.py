@@ -12,6 +12,7 @@ from worker.core.backoff import full_jitter
 from worker.store.engine import Database, is_passing
 from worker.store.records import Record, Worker, record
 from worker.store.repairs import repair
+from worker.telemetry import instruments
 
 T = TypeVar("T")
 
@@ -29,6 +30,7 @@ async def patiently(transaction: Callable[[], T], uniform: Callable[[], float]) 
         except DBAPIError as error:
             if not is_passing(error):
                 raise
+            instruments.transaction_retried()
         await asyncio.sleep(full_jitter(tries, uniform, most=LONGEST_PAUSE).total_seconds())
     return await asyncio.to_thread(transaction)
 
@@ -75,10 +77,11 @@ class Recorder:
         group, self._pending = self._pending, []
         if group:
             late = await patiently(lambda: self._write_group(group), self._uniform)
-            self.written += len(group) - late
+            self.written += len(group) - len(late)
+            instruments.recorded(self._worker.remote, group, late)
 
-    def _write_group(self, group: list[Record]) -> int:
+    def _write_group(self, group: list[Record]) -> list[Record]:
         with self._database.write() as session:
             late = record(session, group, self._worker)
             repair(session, late)
-        return len(late)
+        return late

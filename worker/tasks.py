@@ -17,6 +17,7 @@ from worker.executor import Chunk, Summary
 from worker.intake.roster_delivery import Door, deliver, entries_of
 from worker.log import get_logger, log_context
 from worker.runtime import Runtime, WorkerRuntime
+from worker.telemetry import instruments
 
 PAUSE = 1.0  # seconds before events that could not be taken go back to their queue, from where they come at once
 _log = get_logger(__name__)
@@ -45,8 +46,10 @@ def _close(**_: Any) -> None:
 def run_chunk(self: Task, job_ids: list[int], remote: str, lane: str, *, probe: bool = False) -> None:
     """Run one chunk; its redelivery under the same id takes its own leases back."""
     chunk = Chunk(self.request.id, remote, Lane(lane), tuple(job_ids), probe)
-    with log_context(chunk=chunk.id, remote=remote, lane=lane):
-        _tell(_runtime().run_chunk(chunk), len(job_ids))
+    with log_context(chunk=chunk.id, remote=remote, lane=lane), instruments.chunk_running(remote, lane):
+        summary = _runtime().run_chunk(chunk)
+        instruments.jobs_claimed(remote, lane, summary.claimed)
+        _tell(summary, len(job_ids))
 
 
 @shared_task(bind=True, name=EVENTS_TASK)

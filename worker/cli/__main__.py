@@ -1,5 +1,5 @@
 """``python -m worker.cli`` is the ``coachsync`` command."""
 
-from worker.cli.main import main
+from worker.cli.entry import main
 
 main()

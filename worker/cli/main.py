@@ -41,6 +41,7 @@ GROUPS = (
     "tokens",
     "explain",
     "status",
+    "health",
     "doctor",
     "configuration",
     "database",

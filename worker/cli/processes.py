@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,9 +17,20 @@ from api_adapter.sandbox.errors import SandboxError
 from api_adapter.sandbox.idempotency import IdempotencyMode
 from api_adapter.sandbox.options import DEFAULT_TARGETS, SandboxOptions
 from api_adapter.sandbox.server import run as run_sandbox
+from worker.cli.attending import (
+    LOOPBACK,
+    MetricsHost,
+    MetricsPort,
+    attend_as,
+    impatient_redis,
+    reach,
+    show_metrics,
+    tell_round,
+)
 from worker.cli.options import open_runtime
 from worker.cli.output import Output
 from worker.core.fingerprint import fingerprint
+from worker.fleet import fleet_collector
 from worker.log import configure_logging
 from worker.loops.heart import Heart
 from worker.loops.pruner import Pruner
@@ -28,6 +40,8 @@ from worker.loops.runner import Scheduled, run_loops
 from worker.loops.stream_consumer import StreamConsumer
 from worker.oversight import planner_of, reconciler_of
 from worker.runtime import Runtime, WorkerRuntime, process_name
+from worker.telemetry.attendance import Watch
+from worker.telemetry.consumer import CONSUMER, watch_consumer
 
 SANDBOX_LISTENS = "The sandbox Coaching API listens on"
 
@@ -42,6 +56,8 @@ def worker(
     concurrency: Annotated[
         int, typer.Option("--concurrency", "-c", min=1, max=64, help="Processes of the worker.")
     ] = 2,
+    metrics_port: MetricsPort = None,
+    metrics_host: MetricsHost = LOOPBACK,
 ) -> None:
     """Run a Celery worker on this machine, in the foreground; any number may run, on any number of machines.
 
@@ -53,6 +69,12 @@ def worker(
     runtime.pin_remotes()
     configure_logging(settings)
     runtime.close()
+    name = worker_name(os.getpid())
+    attendance = attend_as("worker", settings, {CONSUMER: 0.0})
+    show_metrics(output, attendance, metrics_host, metrics_port)
+    redis = impatient_redis(settings)
+    consumer = watch_consumer(runtime.app, attendance.pulse, redis, name, concurrency)
+    Watch(attendance, {"broker": redis.ping}, consumer.look).start()
     runtime.app.conf.settings_fingerprint = fingerprint(settings.all_remotes)
     setup_logging.connect(_keep_our_logging, weak=False)
     arguments = [
@@ -64,7 +86,7 @@ def worker(
         "--without-gossip",
         "--without-mingle",
     ]
-    runtime.app.worker_main([*arguments, "--loglevel", settings.log_level, "--hostname", worker_name(os.getpid())])
+    runtime.app.worker_main([*arguments, "--loglevel", settings.log_level, "--hostname", name])
 
 
 def worker_name(pid: int) -> str:
@@ -75,33 +97,40 @@ def _keep_our_logging(**_: Any) -> None:
     """Celery sets up no logging of its own where somebody listens to this signal."""
 
 
-def loops() -> None:
+def loops(metrics_port: MetricsPort = None, metrics_host: MetricsHost = LOOPBACK) -> None:
     """Run what keeps the work moving, in the foreground: dispatcher, rescuer, planner, reconciler and the others.
 
     Any number may run, on any number of machines: the work is done once.
 
     SIGTERM or Ctrl-C stops them within a round.
     """
-    runtime = open_runtime(Output())
+    output = Output()
+    runtime = open_runtime(output)
     runtime.pin_remotes()
     configure_logging(runtime.settings)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     sending = WorkerRuntime(runtime)
-    beside = [
-        threading.Thread(target=run_loops, args=(some, stop, time.monotonic))
-        for some in (_planning(runtime), _asking_remotes(sending), _listening(runtime))
-        if some
-    ]
-    for each in beside:
+    first, *others = [_scheduled(runtime), _planning(runtime), _asking_remotes(sending), _listening(runtime)]
+    pauses = {each.name: each.idle.total_seconds() for some in (first, *others) for each in some}
+    attendance = attend_as("loops", runtime.settings, pauses)
+    show_metrics(output, attendance, metrics_host, metrics_port, [fleet_collector(runtime)])
+    watch = Watch(
+        attendance,
+        {"database": partial(reach, runtime.database), "broker": impatient_redis(runtime.settings).ping},
+    )
+    tell = partial(tell_round, attendance.pulse)
+    beside = [threading.Thread(target=run_loops, args=(some, stop, time.monotonic, tell)) for some in others if some]
+    for each in (watch, *beside):
         each.start()
     try:
-        run_loops(_scheduled(runtime), stop, time.monotonic)
+        run_loops(first, stop, time.monotonic, tell)
     finally:
         stop.set()
         for each in beside:
             each.join()
+        watch.stop()
         sending.close()
         runtime.close()
 

@@ -1,12 +1,15 @@
 """``coachsync webhooks``: tell the outside world, and look after who is told."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 
 import typer
 
 from schemas.webhooks import CATALOGUE
 from worker.cli import webhook_deliveries, webhook_endpoints
+from worker.cli.attending import LOOPBACK, MetricsHost, MetricsPort, attend_as, reach, show_metrics
 from worker.cli.options import Json, open_runtime
 from worker.cli.output import Output
 from worker.cli.stop_signals import stop_asked
@@ -18,6 +21,7 @@ from worker.log import configure_logging
 from worker.runtime import Runtime, process_name
 from worker.store import endpoints
 from worker.store.deliveries import Sender
+from worker.telemetry.attendance import Watch
 from worker.webhooks.courier import Means
 from worker.webhooks.deliverer import Deliverer
 from worker.webhooks.post import Poster
@@ -51,7 +55,7 @@ def list_types(as_json: Json = False) -> None:
     Output(as_json).table(("type", "fields"), rows, empty="")
 
 
-def deliver() -> None:
+def deliver(metrics_port: MetricsPort = None, metrics_host: MetricsHost = LOOPBACK) -> None:
     """Run what sends the messages, in the foreground; any number may run, on any number of machines.
 
     It needs the database only, no broker. `coachsync up` runs one. SIGTERM or Ctrl-C finishes what is under way, within
@@ -60,17 +64,24 @@ def deliver() -> None:
     output = Output()
     runtime = open_runtime(output)
     configure_logging(runtime.settings)
+    attendance = attend_as("deliverer", runtime.settings, {"deliverer": 0.0})
+    show_metrics(output, attendance, metrics_host, metrics_port)
+    watch = Watch(attendance, {"database": partial(reach, runtime.database)})
+    watch.start()
     with closing(runtime):
-        asyncio.run(_deliver(runtime, output))
+        try:
+            asyncio.run(_deliver(runtime, output, partial(attendance.pulse.passed, "deliverer")))
+        finally:
+            watch.stop()
 
 
-async def _deliver(runtime: Runtime, output: Output) -> None:
+async def _deliver(runtime: Runtime, output: Output, passed: Callable[[], None]) -> None:
     stop = stop_asked()
     poster = Poster(guard_of(runtime.settings))
     means = Means(runtime.database, poster, Sender(process_name(), uniform), utc_now)
     output.say(f"{DELIVERING} {process_name()}")
     try:
-        await Deliverer(means, sealer_of(runtime.settings)).run(stop)
+        await Deliverer(means, sealer_of(runtime.settings), passed).run(stop)
     finally:
         await poster.aclose()
 

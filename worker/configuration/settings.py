@@ -110,6 +110,11 @@ def from_environment() -> Settings:
     return load_settings(environ, cwd=Path.cwd(), terminal=sys.stderr.isatty())
 
 
+def hand_down(name: str, value: str) -> None:
+    """To a library that takes it from the environment only, and to our children."""
+    os.environ[name] = value  # noqa: TID251 - as above
+
+
 def api_url_given() -> str | None:
     """The default remote's URL as it is given, unchecked, where one is."""
     given = _collect(dict(os.environ), Path.cwd(), []).top.get("api_url")  # noqa: TID251 - as above

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlmodel import Session, col
 
 from worker.core.events import of_guard
@@ -80,6 +80,11 @@ def list_all(session: Session, limit: int, *, waiting: bool = False) -> list[App
     if waiting:
         query = query.where(col(Approval.state) == WAITING, col(Approval.expires_at) > database_now(session))
     return list(session.execute(query).scalars())
+
+
+def count_waiting(session: Session) -> int:
+    waits = (approvals.c.state == WAITING) & (approvals.c.expires_at > database_now(session))
+    return int(session.execute(select(func.count()).select_from(approvals).where(waits)).scalar_one())
 
 
 def _standing(session: Session, door: str, digest: str) -> Approval | None:

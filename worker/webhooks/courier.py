@@ -18,6 +18,7 @@ from worker.store.deliveries import Due, Recorded, Sender, Sent, due, record
 from worker.store.endpoints import Owned
 from worker.store.engine import Database
 from worker.store.outbox import ENABLED
+from worker.telemetry import instruments
 from worker.webhooks import signing
 from worker.webhooks.post import TIMEOUT, Poster
 
@@ -215,6 +216,7 @@ class Courier:
                 return record(session, self.endpoint.id, self.fence, group, self._means.sender)
 
         recorded = await patiently(write, self._means.sender.uniform)
+        instruments.webhooks_sent(group)
         self._busy -= {one.due.id for one in group}
         self._take_in(recorded)
 

@@ -6,7 +6,7 @@ they share. No broker is needed: what is due is a row.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -30,8 +30,11 @@ _log = get_logger(__name__)
 
 @dataclass(slots=True)
 class Deliverer:
+    """``passed`` is called after each look for what is due."""
+
     means: Means
     sealer: Sealer
+    passed: Callable[[], None] = lambda: None
     _couriers: dict[str, tuple[Courier, asyncio.Task[None]]] = field(default_factory=dict)
 
     @property
@@ -55,6 +58,7 @@ class Deliverer:
             except SQLAlchemyError as error:  # a pool without connections is no DBAPIError
                 _log.warning("deliverer_waits", error=repr(error)[:300])
             await self._part_with_those_who_left()
+            self.passed()
             await wait_at_most(stop, self.means.timing.looks_every)
         for courier, _ in self._couriers.values():
             courier.leave()

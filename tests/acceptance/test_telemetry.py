@@ -1,0 +1,188 @@
+"""A worker, loops and a deliverer tell what they have counted, and how they are, whatever is done to them."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.acceptance.installation import Config, Installation, installed, wait_until
+from tests.acceptance.nodes import ProcessContainer
+from tests.acceptance.wishes import wish
+from tests.services.valkey import ValkeyServer
+from worker.telemetry.catalogue import EVERY, FLEET
+from worker.telemetry.health import WITHIN, Question, judge, pulses_of
+
+TARGETS = 40
+SHORT = 2.0
+ROLES = ("worker", "loops", "deliverer")
+Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+
+@dataclass
+class Watched:
+    installation: Installation
+    valkey: ValkeyServer
+    worker: ProcessContainer
+    loops: ProcessContainer
+    deliverer: ProcessContainer
+
+    def reasons(self, role: str, question: Question, within: float = WITHIN) -> tuple[str, ...]:
+        pulses = pulses_of(self.installation.folder, role, socket.gethostname())
+        return judge(pulses, question, time.monotonic(), within).reasons
+
+    def is_well(self, role: str, question: Question, within: float = WITHIN) -> bool:
+        return not self.reasons(role, question, within)
+
+
+@pytest.fixture(scope="module")
+def watched() -> Iterator[Watched]:
+    with tempfile.TemporaryDirectory(prefix="coachsync-watched-") as name:
+        folder = Path(name)
+        valkey = ValkeyServer(folder)
+        try:
+            config = Config(f"sqlite:///{folder / 'coachsync.db'}", targets=TARGETS)
+            with installed(config, folder, valkey) as installation:
+                metrics = ["--metrics-port", "0"]
+                worker = ["worker", "--concurrency", "2", *metrics]
+                started = [
+                    installation._start("worker", worker, installation.env, lambda log: " ready." in log),
+                    installation._start("loops", ["loops", *metrics], installation.env, _shows_metrics),
+                    installation._start(
+                        "deliverer", ["webhooks", "deliver", *metrics], installation.env, _shows_metrics
+                    ),
+                ]
+                for process in started:
+                    process.ready()
+                yield Watched(installation, valkey, *started)
+        finally:
+            valkey.stop()
+
+
+def _shows_metrics(log: str) -> bool:
+    return "Metrics are at http" in log
+
+
+def scraped(process: ProcessContainer) -> Samples:
+    found = re.search(r"Metrics are at (http://127\.0\.0\.1:\d+/metrics)", process.logs())
+    assert found
+    families = text_string_to_metric_families(httpx.get(found[1]).text)
+    return {(sample.name, frozenset(sample.labels.items())): sample.value for one in families for sample in one.samples}
+
+
+def total(samples: Samples, name: str, **labels: str) -> float:
+    return sum(
+        value for (found, has), value in samples.items() if found == name and labels.items() <= dict(has).items()
+    )
+
+
+def test_all_children_of_a_worker_count_into_one_series_and_the_sums_are_the_remotes(watched: Watched) -> None:
+    watched.installation.await_end(watched.installation.accept(wish(target, 11.25) for target in range(TARGETS)))
+    wait_until(
+        lambda: total(scraped(watched.worker), "coachsync_jobs_total", outcome="succeeded") == TARGETS,
+        "all are counted",
+        seconds=10,
+    )
+    samples = scraped(watched.worker)
+    assert {dict(labels)["process"] for _, labels in samples} == {"worker-0"}
+    assert total(samples, "coachsync_request_seconds_count") == total(samples, "coachsync_requests_total")
+    assert total(samples, "coachsync_permits_total", outcome="granted") >= TARGETS
+    assert total(samples, "coachsync_jobs_claimed_total", lane="bulk") == total(samples, "coachsync_jobs_total")
+    assert total(samples, "coachsync_chunk_seconds_count") >= 1
+    assert total(samples, "coachsync_chunks_running") == 0
+    wait_until(lambda: _requests(watched) == len(watched.installation.remote.arrivals()), "all are counted", seconds=10)
+
+
+def test_the_fleet_is_shown_by_the_loops_and_each_name_is_in_the_catalogue(watched: Watched) -> None:
+    wait_until(
+        lambda: scraped(watched.loops)["coachsync_processes", frozenset({("role", "worker")})] == 1, "", seconds=10
+    )
+    samples = scraped(watched.loops)
+    assert total(samples, "coachsync_source_up") == 2
+    assert total(samples, "coachsync_processes", role="loops") == 1
+    assert total(samples, "coachsync_requests_in_flight_limit", remote="default") == 32
+    assert total(samples, "coachsync_batches_open") == 0
+    assert total(samples, "coachsync_loop_passes_total", loop="dispatcher") > 0
+    names = {name for one in EVERY for name in one.samples}
+    shown = {name for name, _ in samples} | {name for name, _ in scraped(watched.worker)}
+    assert shown <= names
+    assert {one.name for one in FLEET if not one.labels} <= shown
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("question", list(Question))
+def test_what_runs_is_live_started_and_ready(watched: Watched, role: str, question: Question) -> None:
+    wait_until(lambda: watched.is_well(role, question), f"{role}: {question}", seconds=20)
+
+
+def test_the_command_says_it_to_a_probe(watched: Watched) -> None:
+    wait_until(lambda: watched.is_well("loops", Question.READY), "the loops are ready", seconds=20)
+    asked = [sys.executable, "-m", "worker.cli", "health", "loops", "--ready", "--json"]
+    done = subprocess.run(asked, env=watched.installation.env, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    told = json.loads(done.stdout)
+    assert (told["well"], told["processes"][0]["pid"]) == (True, watched.loops.pid)
+    assert told["processes"][0]["parts"]["dispatcher"]["silentSeconds"] < 60
+
+
+def test_a_probe_loads_neither_database_nor_broker_nor_http() -> None:
+    loaded = "import sys, worker.cli.health as _, worker.cli.entry as _; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, timeout=60, check=True)
+    assert not {"sqlalchemy", "celery", "kombu", "redis", "httpx", "aiohttp", "prometheus_client"} & set(
+        done.stdout.split()
+    )
+
+
+def test_a_role_that_nobody_has_is_not_live_and_says_so(watched: Watched) -> None:
+    code, told = watched.installation.coachsync("health", "gateway", "--live")
+    assert (code, told) == (1, "no such process runs on this machine with this home\n")
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_process_that_stands_still_is_not_live_until_it_goes_on(watched: Watched, role: str) -> None:
+    process: ProcessContainer = getattr(watched, role)
+    with _stopped(process):
+        wait_until(lambda: not watched.is_well(role, Question.LIVE, SHORT), "it is not live", seconds=20)
+    wait_until(lambda: watched.is_well(role, Question.LIVE, SHORT), "it is live again", seconds=20)
+
+
+def test_while_the_broker_is_away_they_are_live_and_not_ready(watched: Watched) -> None:
+    watched.valkey.kill()
+    try:
+        for role in ("worker", "loops"):
+            wait_until(partial(watched.reasons, role, Question.READY), f"{role} is not ready", seconds=20)
+            assert watched.is_well(role, Question.LIVE)
+            assert "the broker is away" in watched.reasons(role, Question.READY)[0]
+        assert watched.is_well("deliverer", Question.READY)
+        assert total(scraped(watched.loops), "coachsync_source_up", source="database") == 1
+    finally:
+        watched.valkey.restart()
+    for role in ("worker", "loops"):
+        wait_until(partial(watched.is_well, role, Question.READY), f"{role} is ready again", seconds=40)
+
+
+def _requests(watched: Watched) -> float:
+    """The loops send too: they reconcile."""
+    return sum(total(scraped(one), "coachsync_requests_total") for one in (watched.worker, watched.loops))
+
+
+@contextmanager
+def _stopped(process: ProcessContainer) -> Iterator[None]:
+    os.kill(process.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(process.pid, signal.SIGCONT)

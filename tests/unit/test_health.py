@@ -1,0 +1,134 @@
+"""Live is what goes on, started what has passed, ready what can reach all that it needs."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from worker.telemetry.consumer import CONSUMER, ConsumerWatch
+from worker.telemetry.health import Question, judge
+from worker.telemetry.pulse import Part, Pulse, PulseWriter, read_pulse
+from worker.telemetry.slots import slots_in_use, take_slot
+
+NOW = 1_000.0
+
+
+def pulse(lacks: dict[str, str] | None = None, **parts: Part) -> Pulse:
+    return Pulse(1, "here", NOW - 500, parts, lacks or {})
+
+
+@pytest.mark.parametrize(
+    ("one", "live", "started", "ready"),
+    [
+        (pulse(loop=Part(10, NOW - 5)), True, True, True),
+        (pulse(loop=Part(10, NOW - 69)), True, True, True),
+        (pulse(loop=Part(10, NOW - 71)), False, True, False),
+        (pulse(slow=Part(600, NOW - 500)), True, True, True),
+        (pulse(loop=Part(10, NOW), never=Part(10)), False, False, False),
+        (pulse({"broker": "refused"}, loop=Part(10, NOW)), True, True, False),
+    ],
+)
+def test_each_question_has_its_own_answer(one: Pulse, *, live: bool, started: bool, ready: bool) -> None:
+    answers = [judge({"a-0": one}, question, NOW, within=60).well for question in Question]
+    assert dict(zip(Question, answers, strict=True)) == {
+        Question.LIVE: live,
+        Question.STARTUP: started,
+        Question.READY: ready,
+    }
+
+
+def test_of_several_processes_each_has_to_be_well_and_the_one_that_is_not_is_named() -> None:
+    pulses = {"worker-0": pulse(consumer=Part(0, NOW)), "worker-1": pulse(consumer=Part(0, NOW - 90))}
+    assert judge(pulses, Question.LIVE, NOW, 60).reasons == ("worker-1: the consumer has not passed for 90 s",)
+
+
+class Clock:
+    now = NOW
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def told(tmp_path: Path, clock: Clock) -> PulseWriter:
+    return PulseWriter(tmp_path, Pulse(1, "here", NOW, {CONSUMER: Part(0.0)}, {}), clock)
+
+
+@pytest.mark.parametrize(
+    ("turned", "took", "waiting", "full", "passes"),
+    [
+        (True, False, 0, False, True),
+        (True, True, 7, False, True),
+        (True, False, 7, True, True),
+        (True, False, 7, False, False),
+        (False, False, 0, False, False),
+        (False, True, 7, True, False),
+        (False, False, None, False, True),
+    ],
+    ids=["idle", "takes", "has all it may", "takes nothing", "does not turn", "stands still", "the broker is away"],
+)
+def test_a_consumer_passes_while_it_takes_what_waits_or_can_be_blamed_for_nothing(  # noqa: PLR0913 - a table's columns
+    tmp_path: Path,
+    told: PulseWriter,
+    *,
+    turned: bool,
+    took: bool,
+    waiting: int | None,
+    full: bool,
+    passes: bool,
+) -> None:
+    watch = ConsumerWatch(told, lambda: waiting, lambda: full)
+    if turned:
+        watch.turned()
+    if took:
+        watch.took(sender=None, request=None)
+    watch.look()
+    written = read_pulse(tmp_path)
+    assert written
+    assert (written.parts[CONSUMER].passed_at == NOW) is passes
+
+
+def test_what_was_seen_once_does_not_count_for_the_next_look(tmp_path: Path, told: PulseWriter, clock: Clock) -> None:
+    watch = ConsumerWatch(told, lambda: 3, lambda: False)
+    watch.turned()
+    watch.took()
+    watch.look()
+    clock.now += 5
+    watch.look()
+    written = read_pulse(tmp_path)
+    assert written
+    assert written.parts[CONSUMER].passed_at == NOW
+
+
+def test_a_shorter_pulse_leaves_nothing_of_a_longer_one(tmp_path: Path, told: PulseWriter) -> None:
+    told.lacks({"broker": "x" * 500})
+    told.lacks({})
+    written = read_pulse(tmp_path)
+    assert written
+    assert written.lacks == {}
+
+
+def test_a_slot_is_its_process_s_while_it_lives_and_empty_for_the_next(tmp_path: Path) -> None:
+    first, second = take_slot(tmp_path, "worker"), take_slot(tmp_path, "worker")
+    loops = take_slot(tmp_path, "loops")
+    assert [slot.name for slot in (first, second, loops)] == ["worker-0", "worker-1", "loops-0"]
+    program = (
+        "import sys; from pathlib import Path; from worker.telemetry.slots import take_slot\n"
+        "slot = take_slot(Path(sys.argv[1]), 'worker'); (slot.folder / 'left').touch()\n"
+        "print(slot.name, flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "worker-2\n"
+        assert [slot.name for slot in slots_in_use(tmp_path, "worker")] == ["worker-0", "worker-1", "worker-2"]
+        process.kill()
+    assert [slot.name for slot in slots_in_use(tmp_path, "worker")] == ["worker-0", "worker-1"]
+    third = take_slot(tmp_path, "worker")
+    assert (third.name, sorted(one.name for one in third.folder.iterdir())) == ("worker-2", ["lock"])

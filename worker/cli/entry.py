@@ -1,0 +1,39 @@
+"""Where the ``coachsync`` command begins: a probe that is asked every few seconds does not wait for all the others."""
+
+import sys
+from importlib import import_module
+
+import typer
+
+
+def main() -> None:
+    if sys.argv[1:2] == ["health"]:
+        _health()
+    else:
+        import_module("worker.cli.main").main()
+
+
+def _health() -> None:
+    """As ``worker.cli.main`` runs it, with one group registered."""
+    health = import_module("worker.cli.health")
+    problems = import_module("worker.configuration.problems")
+    app = typer.Typer(
+        name="coachsync", pretty_exceptions_enable=False, rich_markup_mode="markdown", add_completion=False
+    )
+    app.callback()(lambda: None)
+    health.register(app)
+    try:
+        sys.exit(app(standalone_mode=False) or 0)
+    except typer.exceptions.TyperException as error:
+        _end(f"{error.format_message().replace('Value error, ', '')} (--help says more)", error.exit_code)
+    except problems.SettingsError as error:
+        _end(str(error), 2)
+
+
+def _end(message: str, code: int) -> None:
+    sys.stderr.writelines(f"error: {line}\n" for line in message.splitlines())
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

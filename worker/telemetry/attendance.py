@@ -1,0 +1,106 @@
+"""What each process of ours opens as it starts: its slot, its pulse, and the files in which it counts."""
+
+import os
+import socket
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from prometheus_client import values
+from redis import RedisError
+from sqlalchemy.exc import SQLAlchemyError
+
+from worker.configuration.settings import hand_down
+from worker.telemetry.pulse import Part, Pulse, PulseWriter
+from worker.telemetry.slots import Slot, take_slot
+
+WATCH = "watch"
+LOOKS_EVERY = 1.0
+_LOOK_LASTS = 60.0  # a server that hangs takes its time to be found away
+AWAY = (SQLAlchemyError, RedisError, OSError)
+
+
+@dataclass(frozen=True, slots=True)
+class Attendance:
+    slot: Slot
+    pulse: PulseWriter
+
+
+def attend(home: Path, role: str, parts: Mapping[str, float], monotonic: Callable[[], float]) -> Attendance:
+    """``parts``: what must pass again and again, with the longest pause each takes by itself, in seconds.
+
+    Before anything is counted: what this process and its forked children count then lies in the slot.
+    """
+    slot = take_slot(home, role)
+    _count_in(slot.folder)
+    pauses = {name: Part(every) for name, every in {WATCH: _LOOK_LASTS, **parts}.items()}
+    return Attendance(
+        slot, PulseWriter(slot.folder, Pulse(os.getpid(), socket.gethostname(), monotonic(), pauses, {}), monotonic)
+    )
+
+
+def _count_in(folder: Path) -> None:
+    """The library would choose at its import; the slot is known later."""
+    hand_down("PROMETHEUS_MULTIPROC_DIR", str(folder))
+    values.ValueClass = values.MultiProcessValue()
+
+
+class Watch(threading.Thread):
+    """Looks each second whether what this process needs can be reached, and says so. Dies with the process.
+
+    A thread of its own: a process that waits for a broker in the middle of its work is still seen to live.
+    """
+
+    def __init__(
+        self,
+        attendance: Attendance,
+        needs: Mapping[str, Callable[[], object]],
+        beside: Callable[[], None] = lambda: None,
+    ) -> None:
+        super().__init__(name="watch", daemon=True)
+        self._folder = attendance.slot.folder
+        self._pulse = attendance.pulse
+        self._needs = needs
+        self._beside = beside
+        self._stop = threading.Event()
+
+    def run(self) -> None:
+        while not self._stop.wait(LOOKS_EVERY):
+            self.run_once()
+
+    def run_once(self) -> None:
+        forget_dead(self._folder)
+        problems = {what: problem for what, reach in self._needs.items() if (problem := _problem(reach))}
+        self._pulse.lacks(problems)
+        self._beside()
+        self._pulse.passed(WATCH)
+
+    def stop(self) -> None:
+        self._stop.set()
+        self.join()
+
+
+def forget_dead(folder: Path) -> None:
+    """What a child had under way when it died is under way no more."""
+    for file in folder.glob("gauge_live*.db"):
+        if not _lives(int(file.stem.rpartition("_")[2])):
+            file.unlink(missing_ok=True)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # it is there, and another's
+        return True
+    return True
+
+
+def _problem(reach: Callable[[], object]) -> str:
+    try:
+        reach()
+    except AWAY as error:
+        return (str(error).strip() or type(error).__name__).splitlines()[0]
+    return ""
