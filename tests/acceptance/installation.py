@@ -72,8 +72,8 @@ class Installation:
     started: dict[str, ProcessContainer] = field(default_factory=dict)
     opened: ExitStack = field(default_factory=ExitStack)
 
-    def open(self) -> None:
-        """The remote and the database; ``start_all`` brings the fleet."""
+    def open(self, *, tables: bool = True) -> None:
+        """The remote and the database, which may be left without ``tables``; ``start_all`` brings the fleet."""
         self.broker = ValkeyContainer(self.valkey)
         honours = "honour" if self.config.idempotency == "header" else "off"
         options = {"port": 0, "targets": self.config.targets, "seed": SEED, "idempotency": honours}
@@ -84,7 +84,8 @@ class Installation:
         self.remote = Remote(self.opened.enter_context(httpx.Client(base_url=self.url, timeout=30)))
         self.runtime = Runtime(load_settings(self.env, cwd=self.folder))
         self.opened.callback(self.runtime.close)
-        schema.upgrade(self.runtime.database)
+        if tables:
+            schema.upgrade(self.runtime.database)
 
     @property
     def env(self) -> dict[str, str]:
@@ -108,6 +109,10 @@ class Installation:
 
     def start_loops(self, name: str) -> ProcessContainer:
         return self._start(name, ["loops"], self.env, lambda _: self._beats(name))
+
+    def start_of(self, code: Path, name: str, *arguments: str, ready: str) -> ProcessContainer:
+        """A process of another version, whose packages lie in ``code``; ``ready`` is in its log once it is."""
+        return self._start(name, list(arguments), self.env | {"PYTHONPATH": str(code)}, lambda log: ready in log)
 
     def start_deliverer(self, name: str) -> ProcessContainer:
         return self._start(name, ["webhooks", "deliver"], self.env, lambda _: True)
