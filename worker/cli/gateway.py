@@ -1,13 +1,16 @@
 """``coachsync gateway``: the HTTP door for producers and roster sources."""
 
+import asyncio
 import os
 import time
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from typing import Annotated
 
 import typer
 
+from worker.cli.attending import attend_as, reach
 from worker.cli.options import open_runtime
 from worker.cli.output import Output
 from worker.clock import utc_now
@@ -15,7 +18,11 @@ from worker.gateway.app import create_app
 from worker.gateway.server import CannotListen, serve
 from worker.gateway.services import Services
 from worker.log import configure_logging
+from worker.telemetry.attendance import LOOKS_EVERY, Watch
+from worker.telemetry.pulse import PulseWriter
+from worker.webhooks.courier import wait_at_most
 
+GATEWAY = "gateway"
 LISTENS = "The gateway listens at"
 
 
@@ -46,9 +53,23 @@ def gateway(
     configure_logging(settings)
     listen = settings.gateway_listen
     listen = replace(listen, host=host or listen.host, port=listen.port if port is None else port)
-    with closing(runtime):
+    attendance = attend_as("gateway", settings, {GATEWAY: 0.0})
+    with closing(runtime), Watch(attendance, {"database": partial(reach, runtime.database)}):
         services = Services(runtime, utc_now, time.monotonic, os.urandom)
+        beats: list[asyncio.Task[None]] = []
+
+        def listening(url: str) -> None:
+            beats.append(asyncio.create_task(_beat(attendance.pulse, services.stopping)))
+            output.say(f"{LISTENS} {url}")
+
         try:
-            serve(create_app(services), listen, services.stopping, lambda url: output.say(f"{LISTENS} {url}"))
+            serve(create_app(services), listen, services.stopping, listening)
         except CannotListen as error:
             output.fail(str(error))
+
+
+async def _beat(pulse: PulseWriter, stopping: asyncio.Event) -> None:
+    """On the loop that answers: while it turns, we live."""
+    while not stopping.is_set():
+        pulse.passed(GATEWAY)
+        await wait_at_most(stopping, LOOKS_EVERY)

@@ -122,15 +122,15 @@ def loops(metrics_port: MetricsPort = None, metrics_host: MetricsHost = LOOPBACK
     )
     tell = partial(tell_round, attendance.pulse)
     beside = [threading.Thread(target=run_loops, args=(some, stop, time.monotonic, tell)) for some in others if some]
-    for each in (watch, *beside):
+    for each in beside:
         each.start()
     try:
-        run_loops(first, stop, time.monotonic, tell)
+        with watch:
+            run_loops(first, stop, time.monotonic, tell)
     finally:
         stop.set()
         for each in beside:
             each.join()
-        watch.stop()
         sending.close()
         runtime.close()
 

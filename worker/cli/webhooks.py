@@ -67,12 +67,8 @@ def deliver(metrics_port: MetricsPort = None, metrics_host: MetricsHost = LOOPBA
     attendance = attend_as("deliverer", runtime.settings, {"deliverer": 0.0})
     show_metrics(output, attendance, metrics_host, metrics_port)
     watch = Watch(attendance, {"database": partial(reach, runtime.database)})
-    watch.start()
-    with closing(runtime):
-        try:
-            asyncio.run(_deliver(runtime, output, partial(attendance.pulse.passed, "deliverer")))
-        finally:
-            watch.stop()
+    with closing(runtime), watch:
+        asyncio.run(_deliver(runtime, output, partial(attendance.pulse.passed, "deliverer")))
 
 
 async def _deliver(runtime: Runtime, output: Output, passed: Callable[[], None]) -> None:

@@ -8,6 +8,7 @@ from starlette.types import ASGIApp
 
 from worker.gateway import problems
 from worker.gateway.health import health_routes
+from worker.gateway.metrics import Counted, metrics_routes
 from worker.gateway.services import Services
 
 
@@ -21,8 +22,10 @@ def create_app(services: Services, mounts: Mapping[str, ASGIApp] | None = None) 
         docs_url=None,
         redoc_url=None,
     )
+    app.add_middleware(Counted)
     problems.install(app)
     app.include_router(health_routes(services))
+    app.include_router(metrics_routes(services))
     for path, mounted in (mounts or {}).items():
         app.mount(path, mounted)
     return app

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from prometheus_client import values
 from redis import RedisError
@@ -76,7 +77,11 @@ class Watch(threading.Thread):
         self._beside()
         self._pulse.passed(WATCH)
 
-    def stop(self) -> None:
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self._stop.set()
         self.join()
 

@@ -104,6 +104,10 @@ WEBHOOKS = Metric(
 WEBHOOK_SECONDS = Metric(
     "coachsync_webhook_request_seconds", Kind.HISTOGRAM, "until its answer, or until it was given up", (), _LATENCY
 )
+GATEWAY = Metric("coachsync_gateway_requests_total", Kind.COUNTER, "requests to the gateway", ("route", "status"))
+GATEWAY_SECONDS = Metric(
+    "coachsync_gateway_request_seconds", Kind.HISTOGRAM, "until the end of the answer", ("route",), _LATENCY
+)
 LOOP_PASSES = Metric("coachsync_loop_passes_total", Kind.COUNTER, "rounds of a loop", ("loop",))
 LOOP_FAILURES = Metric("coachsync_loop_failures_total", Kind.COUNTER, "rounds that ended in an error", ("loop",))
 LOOP_WORK = Metric(
@@ -113,7 +117,8 @@ LOOP_SECONDS = Metric("coachsync_loop_seconds_total", Kind.COUNTER, "time that t
 
 PROCESS = (
     REQUESTS, REQUEST_SECONDS, JOBS, JOBS_CLAIMED, CHUNK_SECONDS, CHUNKS_BROKEN, CHUNKS_RUNNING, PERMITS, PERMIT_WAIT,
-    TRANSACTIONS_RETRIED, WEBHOOKS, WEBHOOK_SECONDS, LOOP_PASSES, LOOP_FAILURES, LOOP_WORK, LOOP_SECONDS,
+    TRANSACTIONS_RETRIED, WEBHOOKS, WEBHOOK_SECONDS, GATEWAY, GATEWAY_SECONDS, LOOP_PASSES,
+    LOOP_FAILURES, LOOP_WORK, LOOP_SECONDS,
 )  # fmt: skip
 
 EVERY = FLEET + PROCESS

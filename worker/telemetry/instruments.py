@@ -113,6 +113,11 @@ def _answer(status: int | None) -> str:
     return f"{status // 100}xx" if status else "no_answer"
 
 
+def gateway_answered(route: str, status: int, seconds: float) -> None:
+    _counted(catalogue.GATEWAY, route, str(status)).inc()
+    _observed(catalogue.GATEWAY_SECONDS, route).observe(seconds)
+
+
 def loop_passed(loop: str, *, seconds: float, done: int, failed: bool) -> None:
     _counted(catalogue.LOOP_PASSES, loop).inc()
     _counted(catalogue.LOOP_SECONDS, loop).inc(seconds)
