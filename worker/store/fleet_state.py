@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import func, select
 from sqlmodel import Session
 
-from worker.store import approvals, drifts, endpoints, pauses, quarantine
+from worker.store import approvals, drifts, endpoints, halts, pauses, quarantine
 from worker.store.depths import LaneDepth, RosterDepth, lane_depths, roster_depth
 from worker.store.engine import database_now
 from worker.store.heartbeats import LATELY, seen_within
@@ -28,6 +28,7 @@ class FleetState:
     lanes: Sequence[LaneDepth]
     quarantined: frozenset[str]
     pauses: Sequence[Pause]
+    halts: Sequence[tuple[str, str]]
     batches_open: int
     approvals: int
     drifts: int
@@ -48,6 +49,7 @@ def fleet_state(session: Session) -> FleetState:
         lanes=lane_depths(session, now),
         quarantined=frozenset(row.remote for row in quarantine.list_all(session)),
         pauses=pauses.standing(session),
+        halts=[(halt.remote, halt.lane) for halt in halts.list_all(session)],
         batches_open=_batches_open(session),
         approvals=approvals.count_waiting(session),
         drifts=drifts.count_open(session),

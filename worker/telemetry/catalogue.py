@@ -48,6 +48,9 @@ QUARANTINED = Metric("coachsync_remote_quarantined", Kind.GAUGE, "1 while only s
 PAUSED = Metric(
     "coachsync_remote_paused_seconds", Kind.GAUGE, "how long the lane (`every`: each lane) is still left alone", _LANE
 )
+HALTED = Metric(
+    "coachsync_remote_halted", Kind.GAUGE, "1 while a person has paused the lane (`every`: each lane)", _LANE
+)
 BATCHES_OPEN = Metric("coachsync_batches_open", Kind.GAUGE, "batches that have not ended")
 APPROVALS = Metric("coachsync_approvals_waiting", Kind.GAUGE, "changes that the guard holds until a person decides")
 DRIFTS = Metric("coachsync_drifts_open", Kind.GAUGE, "fields of targets that differ from what is wanted")
@@ -70,9 +73,9 @@ RATE_FACTOR = Metric(
 )
 
 FLEET = (
-    SOURCE_UP, JOBS_DUE, JOBS_LATER, JOBS_PUBLISHED, JOBS_RUNNING, OLDEST_DUE, QUARANTINED, PAUSED, BATCHES_OPEN,
-    APPROVALS, DRIFTS, EVENTS, HINDERED, ENDPOINTS, DELIVERIES, OLDEST_DELIVERY, PROCESSES, LIMIT_USED, IN_FLIGHT,
-    MOST_IN_FLIGHT, COOLDOWN, RATE_FACTOR,
+    SOURCE_UP, JOBS_DUE, JOBS_LATER, JOBS_PUBLISHED, JOBS_RUNNING, OLDEST_DUE, QUARANTINED, PAUSED, HALTED,
+    BATCHES_OPEN, APPROVALS, DRIFTS, EVENTS, HINDERED, ENDPOINTS, DELIVERIES, OLDEST_DELIVERY, PROCESSES, LIMIT_USED,
+    IN_FLIGHT, MOST_IN_FLIGHT, COOLDOWN, RATE_FACTOR,
 )  # fmt: skip
 
 REQUESTS = Metric("coachsync_requests_total", Kind.COUNTER, "requests to a remote", ("remote", "operation", "outcome"))

@@ -86,6 +86,8 @@ def _of_state(state: FleetState) -> Iterator[Sample]:
         yield catalogue.QUARANTINED, (remote,), 1
     for pause in state.pauses:
         yield catalogue.PAUSED, (pause.remote, pause.lane), (pause.until - state.now).total_seconds()
+    for remote, lane in state.halts:
+        yield catalogue.HALTED, (remote, lane), 1
     yield catalogue.BATCHES_OPEN, (), state.batches_open
     yield catalogue.APPROVALS, (), state.approvals
     yield catalogue.DRIFTS, (), state.drifts
