@@ -121,6 +121,34 @@ def test_an_unsafe_or_unusable_secret_file_is_refused(tmp_path: Path, content: b
     assert why in told(tmp_path, {**URL, "COACHSYNC_API_TOKEN_FILE": secret_file(tmp_path, content, mode)})
 
 
+@pytest.mark.parametrize("way", ["variable", "toml"])
+def test_a_url_with_a_password_comes_from_a_file(tmp_path: Path, way: str) -> None:
+    url = "postgresql+psycopg://u:hunter2hunter2@h/d"
+    path = secret_file(tmp_path, f"{url}\n".encode())
+    environ = {"COACHSYNC_DATABASE_URL_FILE": path} if way == "variable" else {}
+    settings = load(tmp_path, environ, f'database_url_file = "{path}"' if way == "toml" else "")
+    assert settings.database_url.get_secret_value() == url
+    assert all("hunter2hunter2" not in row.value for row in describe(settings))
+    assert "hunter2hunter2" in known_secrets(settings)
+
+
+def test_a_broker_s_url_from_a_file_is_no_embedded_broker_and_outranks_the_settings_file(tmp_path: Path) -> None:
+    environ = {"COACHSYNC_BROKER_URL_FILE": secret_file(tmp_path, b"redis://:hunter2hunter2@h/0")}
+    settings = load(tmp_path, environ, 'broker_url = "redis://elsewhere/0"')
+    assert settings.broker_url.get_secret_value() == "redis://:hunter2hunter2@h/0"
+    assert not settings.embedded_broker
+
+
+def test_a_url_file_that_cannot_be_used_is_named_and_not_shown(tmp_path: Path) -> None:
+    path = secret_file(tmp_path, b"postgresql://u:hunter2hunter2@h/d", 0o644)
+    both = {"COACHSYNC_DATABASE_URL": "postgresql://h/d", "COACHSYNC_DATABASE_URL_FILE": path}
+    assert "COACHSYNC_DATABASE_URL and COACHSYNC_DATABASE_URL_FILE give the same URL; keep one" in told(tmp_path, both)
+    words = told(tmp_path, {"COACHSYNC_DATABASE_URL_FILE": path})
+    assert words == f"COACHSYNC_DATABASE_URL_FILE: {path} is readable by everyone (mode 644); run: chmod 600 '{path}'"
+    assert "COACHSYNC_BROKER_URL_FILE: " in told(tmp_path, {"COACHSYNC_BROKER_URL_FILE": secret_file(tmp_path, b"x y")})
+    assert "is no path; name the file" in told(tmp_path, {}, "broker_url_file = 1")
+
+
 @pytest.mark.parametrize(
     ("toml", "why"),
     [

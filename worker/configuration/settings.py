@@ -43,6 +43,7 @@ from worker.configuration.sources import (
     from_file,
     from_variables,
     merge,
+    read_urls,
     slot,
     variables_named,
 )
@@ -160,7 +161,7 @@ def _collect(environ: Mapping[str, str], cwd: Path, problems: list[str]) -> _Col
         absolute_paths(variables, cwd, user_home),
     )
     remotes = {name: absolute_paths(table, folder, user_home) for name, table in tables.items()}
-    return _Collected(top, remotes, resolve_oversight(file, problems), oversight_origins(file))
+    return _Collected(read_urls(top, problems), remotes, resolve_oversight(file, problems), oversight_origins(file))
 
 
 def _default_home(environ: Mapping[str, str]) -> Path | None:

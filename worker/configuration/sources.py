@@ -11,6 +11,7 @@ from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
 
+from worker.configuration.credentials import read_secret_file
 from worker.configuration.file import SettingsFile
 from worker.configuration.redaction import mask_url
 
@@ -20,8 +21,8 @@ REMOTE_SECRETS = ("api_token", "api_key", "oauth_client_secret")
 WEBHOOK_KEY = "webhook_key"
 SECRETS = (*REMOTE_SECRETS, WEBHOOK_KEY)
 OAUTH_TEXTS = ("oauth_client_id", "oauth_token_url")
-_URLS = ("database_url", "broker_url")
-PATHS = frozenset({"home", "ca_bundle", *(f"{name}_file" for name in SECRETS)})
+_URLS = ("database_url", "broker_url")  # each may hold a password, so a file may hold it
+PATHS = frozenset({"home", "ca_bundle", *(f"{name}_file" for name in (*SECRETS, *_URLS))})
 
 # Kubernetes puts these into every container for a Service that is named coachsync or coachsync-something.
 _SERVICE_LINK = re.compile(r"COACHSYNC_(\w+_)?(SERVICE_(HOST|PORT)(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)\w*)?)")
@@ -76,11 +77,12 @@ class Names:
 
     @property
     def in_environment(self) -> frozenset[str]:
-        return self.plain | {*OAUTH_TEXTS, *SECRETS, *(f"{name}_file" for name in SECRETS)}
+        return self.plain | {*OAUTH_TEXTS, *SECRETS, *(f"{name}_file" for name in (*SECRETS, *_URLS))}
 
     @property
     def in_file(self) -> frozenset[str]:
-        return self.plain | _references(SECRETS) | {*OAUTH_TEXTS, "remotes", *self.tables}
+        urls = {f"{name}_file" for name in _URLS}
+        return self.plain | _references(SECRETS) | urls | {*OAUTH_TEXTS, "remotes", *self.tables}
 
     @property
     def in_table(self) -> frozenset[str]:
@@ -93,7 +95,7 @@ def _references(secrets: Iterable[str]) -> frozenset[str]:
 
 def slot(key: str) -> str:
     """``api_token`` for ``api_token_file`` and ``api_token_env``: three ways to give one thing."""
-    return next((name for name in SECRETS if key in (f"{name}_file", f"{name}_env")), key)
+    return next((name for name in (*SECRETS, *_URLS) if key in (f"{name}_file", f"{name}_env")), key)
 
 
 def merge(*layers: Layer) -> dict[str, Given]:
@@ -103,6 +105,25 @@ def merge(*layers: Layer) -> dict[str, Given]:
         replaced = {slot(key) for key in layer}
         merged = {key: given for key, given in merged.items() if slot(key) not in replaced} | dict(layer)
     return merged
+
+
+def read_urls(layer: Layer, problems: list[str]) -> dict[str, Given]:
+    """The layer with the URLs that stand in files."""
+    read = dict(layer)
+    for name in _URLS:
+        given = read.pop(f"{name}_file", None)
+        if given is None:
+            continue
+        if name in read:
+            problems.append(f"{read[name].label} and {given.label} give the same URL; keep one")
+        elif not isinstance(given.value, Path):
+            problems.append(f"{given.label} is no path; name the file that holds the URL")
+        else:
+            try:
+                read[name] = replace(given, value=read_secret_file(given.value).get_secret_value())
+            except ValueError as error:
+                problems.append(f"{given.label}: {error}")
+    return read
 
 
 def from_variables(environ: Mapping[str, str], named: frozenset[str], names: Names, problems: list[str]) -> Layer:
@@ -169,7 +190,10 @@ def _from_table(
     for key, value in table.items():
         place = file.place(f"{prefix}{key}")
         if key in _URLS and isinstance(value, str) and mask_url(value) != value:
-            problems.append(f"{key} ({place}) has a password in it; give the URL by {PREFIX}{key.upper()} instead")
+            problems.append(
+                f"{key} ({place}) has a password in it; "
+                f"give the URL by {PREFIX}{key.upper()} or name a file that holds it by {key}_file instead"
+            )
         elif key in known:
             layer[key] = Given(f"{prefix}{key} ({place})", value, Origin(Source.FILE, place))
         elif key in SECRETS:
