@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from worker.configuration.oversight import GuardOptions, ReconcileOptions, RosterOptions, WebhookOptions
+from worker.configuration.oversight import GatewayOptions, GuardOptions, ReconcileOptions, RosterOptions, WebhookOptions
 from worker.configuration.report import describe
 from worker.configuration.settings import NAMES, load_settings
 
@@ -18,6 +18,7 @@ def test_the_reference_names_each_setting_and_no_other() -> None:
         "guard": GuardOptions,
         "reconcile": ReconcileOptions,
         "webhooks": WebhookOptions,
+        "gateway": GatewayOptions,
     }
     in_tables = {f"{table}.{name}" for table, options in tables.items() for name in options.model_fields}
     assert set(ROWS) == NAMES.plain | in_tables | {"policy"}

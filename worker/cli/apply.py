@@ -2,7 +2,7 @@
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,16 +13,15 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from schemas.ids import ROW_BITS
 from schemas.jobs import JobKind
 from schemas.lanes import Lane
-from schemas.names import customer_of
 from worker.cli.output import ExitCode, Output
 from worker.cli.watch import watch_batch
 from worker.clock import utc_now
-from worker.configuration.remotes import NoRemote
 from worker.configuration.settings import Settings
-from worker.core.acceptance import LATEST_AS_OF, Fate
+from worker.core.acceptance import Fate
 from worker.counts import counted
-from worker.intake.accept import Offered, Receipt, RowFate, Unreadable, accept, canonical
-from worker.intake.readers import BadRow, GoodRow, Row, Tally, first_pass, raw_of, read_wishes
+from worker.intake.accept import Offered, Receipt, RowFate, Unreadable, accept
+from worker.intake.door_checks import at_the_door, refused
+from worker.intake.readers import GoodRow, Row, Tally, first_pass, read_wishes
 from worker.intake.rehearsal import rehearse
 from worker.intake.rejected_file import RejectedFile, RejectedRows, rejected_path
 from worker.intake.row_errors import FieldError
@@ -30,6 +29,7 @@ from worker.intake.source import FileRefused, FileSource, Fingerprint, Source, d
 from worker.intake.target_guard import TargetGuard
 from worker.runtime import Runtime
 from worker.store.batches import NewBatch
+from worker.telling.receipt_records import receipt_record
 
 NO_REMOTE = "there is no Coaching API to send to: set COACHSYNC_API_URL, or a [remotes.NAME] in coachsync.toml"
 
@@ -100,7 +100,7 @@ def _look_through(
     asked: Asked, source: FileSource, guard: TargetGuard | None, runtime: Runtime, output: Output
 ) -> Fingerprint:
     """A first pass, for who has to know the whole file before its first row is written."""
-    door = at_the_door(runtime.settings)
+    door = at_the_door(runtime.settings.remote_for, utc_now())
 
     def check(row: Row) -> Row:
         checked = door(row)
@@ -177,40 +177,7 @@ def fate_words(fates: Counter[Fate]) -> str:
 
 def _receipt_record(receipt: Receipt, asked: Asked) -> dict[str, Any]:
     rejected = str(rejected_path(asked.source, Path.cwd())) if receipt.rejected else None
-    return {
-        "batch": receipt.batch_id,
-        "rows": receipt.rows,
-        "accepted": receipt.accepted,
-        "rejected": receipt.rejected,
-        "fates": fates_record(receipt.fates),
-        "replayed": receipt.replayed,
-        "rejectedFile": rejected,
-    }
-
-
-def fates_record(fates: Counter[Fate]) -> dict[str, int]:
-    return {str(fate): fates[fate] for fate in Fate}
-
-
-def at_the_door(settings: Settings) -> Callable[[Row], Row]:
-    """What is refused at acceptance and can be known without the database."""
-    latest = utc_now() + LATEST_AS_OF
-
-    def check(row: Row) -> Row:
-        if isinstance(row, BadRow):
-            return row
-        wish, remote = row.wish, settings.remote_for(customer_of(row.wish.resource))
-        if isinstance(remote, NoRemote):
-            return _refused(row, FieldError("name", remote.message, wish.resource))
-        if wish.as_of and wish.as_of > latest:
-            return _refused(row, FieldError("asOf", "lies in the future", str(wish.as_of)))
-        return row
-
-    return check
-
-
-def _refused(row: GoodRow, error: FieldError) -> BadRow:
-    return BadRow(row.row, row.line, (error,), raw_of(row.text or canonical(row.wish)))
+    return receipt_record(receipt) | {"rejectedFile": rejected}
 
 
 def accept_rows(asked: Asked, rows: Iterator[Row], rejected: RejectedRows, runtime: Runtime, output: Output) -> Receipt:
@@ -286,7 +253,7 @@ class _Rows:
                 self._batch = self._batch or (fate.job_id or 0) >> ROW_BITS
             elif offered := self._offered.get(fate.row):
                 self._rejected.write(
-                    _refused(offered, FieldError(fate.field or "", fate.reason or "", fate.value or ""))
+                    refused(offered, FieldError(fate.field or "", fate.reason or "", fate.value or ""))
                 )
         self._offered.clear()
 

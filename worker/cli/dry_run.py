@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
-from worker.cli.apply import Asked, fate_words, fates_record, require_remote, take_file
+from worker.cli.apply import Asked, fate_words, require_remote, take_file
 from worker.cli.output import ExitCode, Output
 from worker.core.acceptance import Fate
 from worker.counts import counted
@@ -12,6 +12,7 @@ from worker.intake.accept import Receipt
 from worker.intake.readers import BadRow
 from worker.intake.rehearsal import NO_BATCH
 from worker.runtime import Runtime
+from worker.telling.receipt_records import fates_record
 
 SHOWN = 10
 

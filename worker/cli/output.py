@@ -4,7 +4,6 @@ import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from enum import IntEnum
 from typing import Any, NoReturn
 
@@ -13,8 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from schemas.instants import format_instant
-from worker.telling.cells import cell, heading, printable
+from worker.telling.cells import cell, heading, plain, printable
 
 _WIDE = 10_000  # where nobody's terminal sets the width: one row, one line, for grep and cut
 
@@ -63,7 +61,7 @@ class Output:
         self.out.print(grid)
 
     def json(self, value: Any) -> None:
-        sys.stdout.write(json.dumps(value, default=_plain, ensure_ascii=False, indent=2) + "\n")
+        sys.stdout.write(json.dumps(value, default=plain, ensure_ascii=False, indent=2) + "\n")
 
     def say(self, sentence: str) -> None:
         """For people only: silent under ``--json``."""
@@ -88,7 +86,3 @@ def _table(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> Table:
     for row in rows:
         table.add_row(*(Text(cell(row.get(name))) for name in columns))
     return table
-
-
-def _plain(value: Any) -> Any:
-    return format_instant(value) if isinstance(value, datetime) else str(value)

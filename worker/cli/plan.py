@@ -13,7 +13,7 @@ from typer.exceptions import TyperException
 
 from schemas.names import customer_of
 from schemas.plans import Plan, PlanAction, PlanRow, RemoteForecast
-from worker.cli.apply import at_the_door, progress_of, require_remote
+from worker.cli.apply import progress_of, require_remote
 from worker.cli.options import File, Json, open_runtime
 from worker.cli.output import ExitCode, Output
 from worker.cli.plan_words import tell_plan
@@ -25,6 +25,7 @@ from worker.core.acceptance import Offer
 from worker.core.forecast import TYPICAL_LATENCY, Conditions, duration_of
 from worker.core.plan import planned_rows, requests_of, total
 from worker.intake.accept import canonical
+from worker.intake.door_checks import at_the_door
 from worker.intake.plan_files import plan_record, read_rows, unreadable, write_plan
 from worker.intake.readers import BadRow, GoodRow
 from worker.intake.source import FileRefused, source_for
@@ -97,7 +98,9 @@ def _code(made: Plan) -> ExitCode:
 
 def _make(file: str, runtime: Runtime, output: Output, *, refreshing: bool) -> Plan:
     with progress_of("reading", output):
-        rows = list(map(at_the_door(runtime.settings), read_rows(source_for(file, sys.stdin.buffer))))
+        rows = list(
+            map(at_the_door(runtime.settings.remote_for, utc_now()), read_rows(source_for(file, sys.stdin.buffer)))
+        )
     offers = [Offer(row.row, row.line, row.wish, canonical(row.wish)) for row in rows if isinstance(row, GoodRow)]
     missing = refresh(_by_remote(offers, runtime), runtime, output) if refreshing else set[str]()
     with runtime.database.read() as session:

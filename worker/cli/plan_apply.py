@@ -3,10 +3,12 @@
 from pathlib import Path
 
 from schemas.plans import Plan, PlanAction
-from worker.cli.apply import Asked, accept_rows, at_the_door, guard_for, require_remote, stop
+from worker.cli.apply import Asked, accept_rows, guard_for, require_remote, stop
 from worker.cli.dry_run import FirstRejected, tell_rehearsed
 from worker.cli.output import ExitCode, Output
+from worker.clock import utc_now
 from worker.intake.accept import Receipt
+from worker.intake.door_checks import at_the_door
 from worker.intake.plan_files import read_plan, rows_to_apply
 from worker.intake.readers import GoodRow, Row
 from worker.intake.rejected_file import RejectedFile, RejectedRows, rejected_path
@@ -34,7 +36,7 @@ def check_plan(asked: Asked, source: FileSource, runtime: Runtime, output: Outpu
 
 def _take(asked: Asked, source: FileSource, rejected: RejectedRows, runtime: Runtime, output: Output) -> Receipt | None:
     plan = _read(asked, source, output)
-    rows = list(map(at_the_door(runtime.settings), rows_to_apply(plan)))
+    rows = list(map(at_the_door(runtime.settings.remote_for, utc_now()), rows_to_apply(plan)))
     if not rows:
         return None
     _guard(asked, source, rows, runtime, output)

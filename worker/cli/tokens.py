@@ -52,8 +52,8 @@ def create(
     Example: coachsync tokens create jane --scope console:act
     """
     output = Output(as_json)
-    if not (name.isprintable() and name.strip() == name and 0 < len(name) <= LONGEST_NAME):
-        output.fail(f"NAME: give 1 to {LONGEST_NAME} printable characters, without a space at either end")
+    if not (name.isprintable() and name.strip() == name and 0 < len(name) <= LONGEST_NAME) or set("[]") & set(name):
+        output.fail(f"NAME: give 1 to {LONGEST_NAME} printable characters, without a space at either end, [ and ]")
     lasts = checked_if_given("--expires", parse_duration, expires, output)
     if lasts is not None and not lasts:
         output.fail("--expires: it would never be valid; give a time like 90d")

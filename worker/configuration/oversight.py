@@ -1,4 +1,4 @@
-"""What coachsync.toml says of the roster, the guard, the reconciliation, the webhooks.
+"""What coachsync.toml says of the roster, the guard, the reconciliation, the webhooks, the gateway.
 
 The policy has a schema of its own.
 """
@@ -106,6 +106,22 @@ class ReconcileOptions(_Table):
     target: DriftMode = DriftMode.OBSERVE
     qa_score: DriftMode = DriftMode.OBSERVE
     usecases: dict[UsecaseName, Cadence] = Field(default_factory=dict)
+
+
+class GatewayOptions(_Table):
+    """``backlog``: with more jobs waiting to be sent nothing more is taken. The sizes are those of a request's body."""
+
+    backlog: Annotated[int, whole(1, 100_000_000)] = 1_000_000
+    json_megabytes: Annotated[int, whole(1, 1_000)] = 8
+    file_megabytes: Annotated[int, whole(1, 100_000)] = 1_000
+
+    @property
+    def json_bytes(self) -> int:
+        return self.json_megabytes << 20
+
+    @property
+    def file_bytes(self) -> int:
+        return self.file_megabytes << 20
 
 
 def _check_network(value: object) -> str:

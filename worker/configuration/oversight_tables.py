@@ -7,7 +7,7 @@ from pydantic import BaseModel, ValidationError
 
 from schemas.policy import Policy
 from worker.configuration.file import SettingsFile, dotted
-from worker.configuration.oversight import GuardOptions, ReconcileOptions, RosterOptions, WebhookOptions
+from worker.configuration.oversight import GatewayOptions, GuardOptions, ReconcileOptions, RosterOptions, WebhookOptions
 from worker.configuration.oversight_errors import spelt, told
 from worker.configuration.sources import Origin, Source
 
@@ -16,6 +16,7 @@ TABLES: Mapping[str, type[BaseModel]] = {
     "guard": GuardOptions,
     "reconcile": ReconcileOptions,
     "webhooks": WebhookOptions,
+    "gateway": GatewayOptions,
     "policy": Policy,
 }
 

@@ -25,7 +25,7 @@ _PROCESS = (
     "allow_http",
     "gateway_listen",
 )
-_TABLES = ("roster", "guard", "reconcile", "webhooks")
+_TABLES = ("roster", "guard", "reconcile", "webhooks", "gateway")
 _REMOTE = ("api_url", "rate_limit", "max_in_flight", "request_timeout", "idempotency", "key_memory", "ca_bundle")
 
 

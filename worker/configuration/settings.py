@@ -18,7 +18,7 @@ from pydantic import BaseModel, Field, SecretStr, SkipValidation
 from schemas.policy import Policy
 from worker.configuration.file import SettingsFile, find_settings_file, read_settings_file
 from worker.configuration.listening import Listen, ListenAt
-from worker.configuration.oversight import GuardOptions, ReconcileOptions, RosterOptions, WebhookOptions
+from worker.configuration.oversight import GatewayOptions, GuardOptions, ReconcileOptions, RosterOptions, WebhookOptions
 from worker.configuration.oversight_tables import TABLES as OVERSIGHT
 from worker.configuration.oversight_tables import oversight_origins, resolve_oversight
 from worker.configuration.problems import SettingsError, validated
@@ -73,6 +73,7 @@ class Settings(RemoteOptions):
     gateway_listen: ListenAt = Listen("127.0.0.1", 8080)
     webhook_key: SecretStr | None = None
     webhooks: WebhookOptions = WebhookOptions()
+    gateway: GatewayOptions = GatewayOptions()
     remotes: tuple[Remote, ...] = ()
     roster: RosterOptions = RosterOptions()
     guard: GuardOptions = GuardOptions()

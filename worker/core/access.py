@@ -49,8 +49,14 @@ class Holder:
         return not self.customers or (resource.startswith("customers/") and customer_of(resource) in self.customers)
 
     @property
-    def restricted(self) -> bool:
-        return bool(self.customers)
+    def source(self) -> str:
+        """What their batches say they came from: one of some customers has nothing in it that is another's."""
+        of = f"[{','.join(sorted(self.customers))}]" if self.customers else ""
+        return f"gateway:{self.name}{of}"
+
+    def sees_batch(self, source: str) -> bool:
+        """Whose rows belong to some customers alone sees the batches that they made."""
+        return not self.customers or source == self.source
 
 
 def new_token(random_bytes: Callable[[int], bytes]) -> str:

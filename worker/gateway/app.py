@@ -10,6 +10,8 @@ from worker.gateway import problems
 from worker.gateway.health import health_routes
 from worker.gateway.metrics import Counted, metrics_routes
 from worker.gateway.services import Services
+from worker.gateway.update_routes import update_routes
+from worker.gateway.updates import UpdateDoor
 
 
 def create_app(services: Services, mounts: Mapping[str, ASGIApp] | None = None) -> FastAPI:
@@ -24,6 +26,8 @@ def create_app(services: Services, mounts: Mapping[str, ASGIApp] | None = None) 
     )
     app.add_middleware(Counted)
     problems.install(app)
+    door = UpdateDoor(services)
+    app.include_router(update_routes(door))
     app.include_router(health_routes(services))
     app.include_router(metrics_routes(services))
     for path, mounted in (mounts or {}).items():

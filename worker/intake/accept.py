@@ -111,6 +111,20 @@ def accept(  # noqa: PLR0913 - the one way in takes all that a door may say
     return walk(rows, opened, on_page)
 
 
+def accept_within(  # noqa: PLR0913 - as above
+    session: Session,
+    database: Database,
+    rows: list[Offered | Unreadable],
+    new: NewBatch,
+    remote_for: Callable[[str], Remote | NoRemote],
+    *,
+    forced: bool = False,
+) -> tuple[int, list[RowFate]]:
+    """A few rows as one whole batch, in the caller's transaction. Returns the batch's id, and each row's fate."""
+    door = Door(database, batches.open_batch(session, new), remote_for, forced=forced, found=False)
+    return door.batch.id, door.take_whole(session, rows)
+
+
 def walk(
     rows: Iterable[Offered | Unreadable], opened: Callable[[], "Door"], on_page: Callable[[list[RowFate]], None]
 ) -> Receipt:
@@ -140,6 +154,12 @@ class Door:
         self.rows += len(page)
         self.new += new
         self.fates += Counter(fate.fate for fate in fates)
+        return fates
+
+    def take_whole(self, session: Session, rows: list[Offered | Unreadable]) -> list[RowFate]:
+        """All the rows that the batch will ever have."""
+        fates = sorted(self._accept(session, rows), key=lambda fate: fate.row)
+        self._seal(session)
         return fates
 
     def close(self) -> Receipt:

@@ -15,26 +15,39 @@ _NOUNS = {dict: "an object", list: "an array", str: "a text", bool: "a boolean",
 
 
 def jsonl_records(lines: Iterator[Line], known: Spellings) -> Iterator[Record]:
-    names = frozenset(key for key, field in known.keys.items() if key == field)
+    names = plain_names(known)
     for line in lines:
         text = text_of(line)
         if isinstance(text, FieldError):
             yield Record(line.number, line.data.decode(errors="backslashreplace"), (text,))
         elif not text.isspace():
-            content = _content(text)
-            if isinstance(content, dict) and not content.keys() <= names:
-                content = _by_name(content, known)
-            yield Record(line.number, text, content)
+            yield Record(line.number, text, _content(text, known, names))
 
 
-def _content(text: str) -> Fields | tuple[FieldError, ...]:
+def plain_names(known: Spellings) -> frozenset[str]:
+    """Those that are spelled as the API spells them: an object with no others is taken as it is."""
+    return frozenset(key for key, field in known.keys.items() if key == field)
+
+
+def fields_of(value: object, known: Spellings, names: frozenset[str]) -> Fields | tuple[FieldError, ...]:
+    """Of one row that has been parsed."""
+    if not isinstance(value, dict):
+        return (FieldError("", f"a row is one JSON object; this is {noun_of(value)}"),)
+    return value if value.keys() <= names else _by_name(value, known)
+
+
+def noun_of(value: object) -> str:
+    return _NOUNS.get(type(value), "null")
+
+
+def _content(text: str, known: Spellings, names: frozenset[str]) -> Fields | tuple[FieldError, ...]:
     try:
         value = parse_json(text.rstrip("\r\n"))
     except BrokenJson as broken:
         return (FieldError("", str(broken)),)
-    if isinstance(value, dict):
-        return value
-    return (FieldError("", f"a line holds one JSON object; this is {_NOUNS.get(type(value), 'null')}"),)
+    if not isinstance(value, dict):
+        return (FieldError("", f"a line holds one JSON object; this is {noun_of(value)}"),)
+    return fields_of(value, known, names)
 
 
 def _by_name(content: Fields, known: Spellings) -> Fields | tuple[FieldError, ...]:

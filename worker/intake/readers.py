@@ -4,17 +4,18 @@ Nothing here is written or accepted. A row that is wrong comes out as a ``BadRow
 cannot be read at all raises ``FileRefused``.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from pydantic import TypeAdapter, ValidationError
 
 from schemas.jobs import JobKind, QuotaRecalculation, TargetUpdate, Wish
 from worker.core.acceptance import Seen
+from worker.intake.jsonl import fields_of, plain_names
 from worker.intake.printable import printable
 from worker.intake.record import Fields
 from worker.intake.records import records_of
-from worker.intake.row_errors import FieldError, errors_of
+from worker.intake.row_errors import FieldError, errors_of, value_text
 from worker.intake.source import FileRefused, FileSource, Fingerprint, Source, fingerprint, opened
 from worker.intake.wish_fields import wish_fields
 
@@ -80,6 +81,23 @@ def read_wishes(source: Source, kind: JobKind, unchanged_since: Fingerprint | No
                 yield good
     if not row:
         raise FileRefused(f"{source.name}: holds no rows")
+
+
+def read_objects(values: Iterable[object], kind: JobKind) -> Iterator[Row]:
+    """Rows that have been parsed already, as an array of JSON has them. They have no lines: each has its number."""
+    validate, known = _VALIDATE[kind], wish_fields(kind)
+    names = plain_names(known)
+    for row, value in enumerate(values, 1):
+        content = fields_of(value, known, names)
+        if isinstance(content, tuple):
+            yield BadRow(row, row, content, value_text(value))
+            continue
+        try:
+            good = GoodRow(row, row, validate(content))
+        except ValidationError as refusal:
+            yield BadRow(row, row, errors_of(refusal, content), value_text(value))
+        else:
+            yield good
 
 
 def first_pass(source: FileSource, kind: JobKind, check: Callable[[Row], Row] = lambda row: row) -> Tally:

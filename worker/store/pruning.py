@@ -8,6 +8,7 @@ from sqlmodel import Session
 
 from schemas.ids import ROW_BITS
 from schemas.jobs import JobState
+from worker.store import kept_answers
 from worker.store.engine import database_now
 from worker.store.heartbeats import forget_old
 from worker.store.pruning_oversight import prune_oversight
@@ -32,7 +33,12 @@ def prune(session: Session, keep: timedelta) -> int:
         .limit(1)
         .with_for_update(skip_locked=True)
     ).scalar_one_or_none()
-    past = _prune_quotas(session, before) + prune_oversight(session, before) + prune_webhooks(session, before)
+    past = (
+        kept_answers.prune(session)
+        + _prune_quotas(session, before)
+        + prune_oversight(session, before)
+        + prune_webhooks(session, before)
+    )
     return past + (_prune_batch(session, batch) if batch else 0)
 
 

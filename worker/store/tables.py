@@ -5,7 +5,7 @@ from typing import cast
 from sqlalchemy import Table
 
 from worker.store.console_models import AuditRow, ConsoleSession, Halt
-from worker.store.gateway_models import ApiToken
+from worker.store.gateway_models import ApiToken, KeptAnswer
 from worker.store.models import (
     Attempt,
     Batch,
@@ -32,6 +32,7 @@ attempts = _table(Attempt)
 batches = _table(Batch)
 heartbeats = _table(Heartbeat)
 jobs = _table(Job)
+kept_answers = _table(KeptAnswer)
 targets = _table(KnownTarget)
 pauses = _table(Pause)
 quarantines = _table(Quarantine)

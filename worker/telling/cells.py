@@ -4,6 +4,8 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 
+from schemas.instants import format_instant
+
 
 def heading(name: str) -> str:
     """``knownAt`` and ``known_at`` are ``known at`` to people."""
@@ -29,3 +31,8 @@ def cell(value: Any) -> str:
             return f"{value:,}"
         case _:
             return printable(str(value))
+
+
+def plain(value: Any) -> str:
+    """What JSON has no form of its own for: the ``default`` of ``json.dumps``."""
+    return format_instant(value) if isinstance(value, datetime) else str(value)
