@@ -14,6 +14,7 @@ from worker.cli.attending import attend_as, reach
 from worker.cli.options import open_runtime
 from worker.cli.output import Output
 from worker.clock import utc_now
+from worker.console.app import console_of
 from worker.gateway.app import create_app
 from worker.gateway.server import CannotListen, serve
 from worker.gateway.services import Services
@@ -63,7 +64,8 @@ def gateway(
             output.say(f"{LISTENS} {url}")
 
         try:
-            serve(create_app(services), listen, services.stopping, listening)
+            mounts = {"/console": console_of(runtime, utc_now, time.monotonic)}
+            serve(create_app(services, mounts), listen, services.stopping, listening)
         except CannotListen as error:
             output.fail(str(error))
 

@@ -10,6 +10,7 @@ from worker.cli.filters import checked_if_given
 from worker.cli.options import Json, Limit, open_runtime
 from worker.cli.output import Output
 from worker.store import known
+from worker.store.known import QuotaFilter
 from worker.telling.meaning import check_template, names_template
 from worker.telling.records import current_quota_record, quota_record
 
@@ -33,7 +34,7 @@ def list_quotas(
     checked_if_given("--template", check_template, template, output)
     checked_if_given("--usecase", USECASE.check, usecase, output)
     with closing(open_runtime(output)) as runtime, runtime.database.read() as session:
-        found = known.list_quotas(session, template, usecase, limit)
+        found = known.list_quotas(session, QuotaFilter(template, usecase), limit)
     output.table(
         COLUMNS,
         map(current_quota_record, found),

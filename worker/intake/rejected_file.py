@@ -63,7 +63,7 @@ class RejectedFile:
         with self._refused_if_unwritable():
             writer = csv.writer(self._opened(), lineterminator="\n")
             for error in rejected.errors:
-                free = (_harmless(text) for text in (error.field, error.reason, error.value, rejected.raw))
+                free = (harmless(text) for text in (error.field, error.reason, error.value, rejected.raw))
                 writer.writerow((rejected.line, rejected.row, *free))
 
     def __enter__(self) -> Self:
@@ -96,7 +96,7 @@ class RejectedFile:
             raise FileRefused(f"{self.path}: the rejected rows cannot be written: {why}; {_REMEDY}") from error
 
 
-def _harmless(text: str) -> str:
+def harmless(text: str) -> str:
     """A spreadsheet takes a cell that begins like a formula for one; an apostrophe makes it text."""
     shown = printable(text, _MAX_CELL)
     return f"'{shown}" if shown.startswith(_FORMULA_STARTS) else shown

@@ -74,9 +74,11 @@ def find(session: Session, approval_id: int) -> Approval | None:
     return session.get(Approval, approval_id)
 
 
-def list_all(session: Session, limit: int, *, waiting: bool = False) -> list[Approval]:
+def list_all(session: Session, limit: int, before: int | None = None, *, waiting: bool = False) -> list[Approval]:
     """Newest first."""
     query = select(Approval).order_by(col(Approval.id).desc()).limit(limit)
+    if before is not None:
+        query = query.where(col(Approval.id) < before)
     if waiting:
         query = query.where(col(Approval.state) == WAITING, col(Approval.expires_at) > database_now(session))
     return list(session.execute(query).scalars())

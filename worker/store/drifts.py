@@ -41,9 +41,11 @@ def note_drifts(
     return len(new)
 
 
-def list_drifts(session: Session, limit: int, *, still_open: bool) -> list[Drift]:
+def list_drifts(session: Session, limit: int, before: int | None = None, *, still_open: bool) -> list[Drift]:
     """Newest first."""
     query = select(Drift).order_by(col(Drift.id).desc()).limit(limit)
+    if before is not None:
+        query = query.where(col(Drift.id) < before)
     return list(session.execute(query.where(col(Drift.closed_at).is_(None)) if still_open else query).scalars())
 
 

@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, ScalarSelect, func, or_, select
 from sqlmodel import Session, col
 
 from worker.store.models import KnownTarget, QuotaAnswer, Resource
+from worker.store.sight import of_customers
 from worker.store.tables import quota_answers, resources, targets
 
 
@@ -20,6 +21,7 @@ class TargetFilter:
     template: str | None = None
     plan: str | None = None
     uncertain: bool = False
+    customers: frozenset[str] | None = None
 
     @property
     def conditions(self) -> list[ColumnElement[bool]]:
@@ -27,6 +29,8 @@ class TargetFilter:
         held: list[ColumnElement[bool]] = [columns.uncertain] if self.uncertain else []
         if self.prefix is not None:
             held.append(_begins_with(columns.name, self.prefix))
+        if self.customers is not None:
+            held.append(of_customers(columns.name, self.customers))
         if self.template is not None:
             held.append(columns.scorecard_template_name == self.template)
         if self.plan is not None:
@@ -73,13 +77,36 @@ def versions_of(session: Session, names: Collection[str]) -> dict[str, int]:
     return {row.name: row.version for row in session.execute(accepted)}
 
 
-def list_quotas(session: Session, template: str | None, usecase: str | None, limit: int) -> list[CurrentQuota]:
-    """The newest answer of each resource, by name. A template without revision stands for all of its revisions."""
+@dataclass(frozen=True, slots=True)
+class QuotaFilter:
+    """A template without revision stands for all of its revisions. ``after`` is a resource."""
+
+    template: str | None = None
+    usecase: str | None = None
+    after: str | None = None
+    customers: frozenset[str] | None = None
+
+    @property
+    def conditions(self) -> list[ColumnElement[bool]]:
+        held = _quota_conditions(self.template, self.usecase)
+        if self.after is not None:
+            held.append(quota_answers.c.resource > self.after)
+        if self.customers is not None:
+            held.append(of_customers(quota_answers.c.resource, self.customers))
+        return held
+
+
+def list_quotas(session: Session, chosen: QuotaFilter, limit: int) -> list[CurrentQuota]:
+    """The newest answer of each resource, by name."""
     columns = quota_answers.c
-    newest = select(func.max(columns.id)).where(*_quota_conditions(template, usecase)).group_by(columns.resource)
-    query = (
-        select(QuotaAnswer, _previous(), _since()).where(columns.id.in_(newest)).order_by(columns.resource).limit(limit)
+    newest = (
+        select(func.max(columns.id))
+        .where(*chosen.conditions)
+        .group_by(columns.resource)
+        .order_by(columns.resource)
+        .limit(limit)
     )
+    query = select(QuotaAnswer, _previous(), _since()).where(columns.id.in_(newest)).order_by(columns.resource)
     return [CurrentQuota(*row) for row in session.execute(query)]
 
 

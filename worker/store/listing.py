@@ -59,17 +59,19 @@ def find_batch(session: Session, batch_id: int) -> Batch | None:
     return session.get(Batch, batch_id)
 
 
-def list_batches(session: Session, limit: int, *, open_only: bool = False) -> list[Batch]:
+def list_batches(session: Session, limit: int, before: int | None = None, *, open_only: bool = False) -> list[Batch]:
     query = select(Batch).order_by(col(Batch.id).desc()).limit(limit)
+    if before is not None:
+        query = query.where(col(Batch.id) < before)
     if open_only:
         query = query.where(col(Batch.completed_at).is_(None))
     return list(session.execute(query).scalars())
 
 
-def first_rejections(session: Session, batch_id: int, limit: int) -> list[Rejection]:
-    """By the order of their rows, which is the order of the file."""
+def first_rejections(session: Session, batch_id: int, limit: int, after: int | None = None) -> list[Rejection]:
+    """By the order of their rows, which is the order of the file; ``after`` one of them."""
     low, high = batch_id << ROW_BITS, (batch_id + 1) << ROW_BITS
-    query = select(Rejection).where(col(Rejection.job_id) > low, col(Rejection.job_id) < high)
+    query = select(Rejection).where(col(Rejection.job_id) > (after or low), col(Rejection.job_id) < high)
     return list(session.execute(query.order_by(col(Rejection.job_id)).limit(limit)).scalars())
 
 

@@ -62,9 +62,13 @@ class Recovered:
     counts: Counter[str]
 
 
-def list_deliveries(session: Session, chosen: DeliveryFilter, limit: int) -> list[tuple[Delivery, WebhookMessage]]:
+def list_deliveries(
+    session: Session, chosen: DeliveryFilter, limit: int, before: int | None = None
+) -> list[tuple[Delivery, WebhookMessage]]:
     """Newest first."""
     query = _with_message().where(*chosen.conditions).order_by(col(Delivery.id).desc()).limit(limit)
+    if before is not None:
+        query = query.where(col(Delivery.id) < before)
     return [(row[0], row[1]) for row in session.execute(query)]
 
 

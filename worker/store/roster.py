@@ -7,13 +7,14 @@ from datetime import datetime
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import bindparam, func, insert, select, text, update
+from sqlalchemy import bindparam, func, insert, select, text, tuple_, update
 from sqlmodel import Session, col
 
 from schemas.roster import RosterAgent
 from worker.core.roster import Facts, agent_of, facts_from_json, facts_to_json, newest, record_of
 from worker.store.pairs import pair_in
 from worker.store.roster_models import AgentRow, RosterEventRow, SetAside
+from worker.store.sight import of_customers
 from worker.store.tables import agents, roster_events, set_aside
 from worker.store.upsert import insert_or_replace
 
@@ -45,12 +46,14 @@ class Unreadable:
 
 @dataclass(frozen=True, slots=True)
 class AgentFilter:
-    """``there``: who is there, else who has left. ``after`` is an agent of the profile."""
+    """``there``: who is there, else who has left. ``after`` is an agent of the profile, or of the ``after_profile``."""
 
     profile: str | None = None
     group: str | None = None
     there: bool = True
     after: str | None = None
+    after_profile: str | None = None
+    customers: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +236,13 @@ def list_agents(session: Session, chosen: AgentFilter, limit: int) -> list[Agent
     query = select(AgentRow).where(col(AgentRow.active) == chosen.there)
     if chosen.profile is not None:
         query = query.where(col(AgentRow.profile) == chosen.profile)
-    if chosen.after is not None:
+    if chosen.customers is not None:
+        query = query.where(of_customers(agents.c.profile, chosen.customers))
+    if chosen.after_profile is not None:
+        query = query.where(
+            tuple_(col(AgentRow.profile), col(AgentRow.agent)) > (chosen.after_profile, chosen.after or "")
+        )
+    elif chosen.after is not None:
         query = query.where(col(AgentRow.agent) > chosen.after)
     ordered = query.order_by(col(AgentRow.profile), col(AgentRow.agent))
     if chosen.group is None:

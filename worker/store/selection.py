@@ -10,6 +10,7 @@ from sqlmodel import Session
 from schemas.ids import ROW_BITS
 from schemas.jobs import JobState
 from schemas.lanes import Lane
+from worker.store.sight import of_customers
 from worker.store.tables import batches, jobs
 
 FEW = 20_000  # ids that are fetched and sorted here, so that a rare state is not looked for among all jobs
@@ -32,6 +33,7 @@ class Selection:
     resource: str | None = None
     remote: str | None = None
     lane: Lane | None = None
+    customers: frozenset[str] | None = None
 
     @property
     def conditions(self) -> list[ColumnElement[bool]]:
@@ -44,6 +46,8 @@ class Selection:
             (columns.lane == self.lane, self.lane),
         ]
         held = [condition for condition, value in given if value is not None]
+        if self.customers is not None:
+            held.append(of_customers(columns.resource, self.customers))
         return held if self.state is None else [in_state(self.state), *held]
 
 
@@ -62,6 +66,12 @@ def newest_ids(session: Session, selection: Selection, limit: int, before: int |
 def all_ids(session: Session, selection: Selection) -> Sequence[int]:
     """All of them at once, oldest first: some megabytes for a million, and one look at the table."""
     return sorted(session.execute(select(jobs.c.id).where(*selection.conditions)).scalars())
+
+
+def some_ids(session: Session, selection: Selection, after: int, limit: int) -> Sequence[int]:
+    """The oldest ones after an id."""
+    held = [*selection.conditions, *_span(session, selection), jobs.c.id > after]
+    return session.execute(select(jobs.c.id).where(*held).order_by(jobs.c.id).limit(limit)).scalars().all()
 
 
 def _span(session: Session, selection: Selection) -> list[ColumnElement[bool]]:

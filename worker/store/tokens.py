@@ -62,6 +62,14 @@ def holder_of(session: Session, digest: str) -> Holder | None:
     return Holder(found.id, found.name, *_granted(found))
 
 
+def holder_by_id(session: Session, token_id: str) -> Holder | None:
+    """Who it stands for now, for whoever has shown the token itself before."""
+    found = find(session, token_id)
+    if found is None or not is_live(found, database_now(session)):
+        return None
+    return Holder(found.id, found.name, *_granted(found))
+
+
 def is_live(token: ApiToken, now: datetime) -> bool:
     return token.revoked_at is None and (token.expires_at is None or token.expires_at > now)
 
