@@ -4,7 +4,7 @@ Never raises for remote trouble: that is an ``Outcome``. ``ValueError`` is for a
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from importlib.metadata import version
@@ -51,10 +51,11 @@ _UNAUTHENTICATED = 401
 class CoachingClient:
     """One remote, one event loop. Each call takes one permit and sends one request at most.
 
-    The transport may be shared between remotes; whoever opened it closes it.
+    The transport may be shared between remotes; whoever opened it closes it. ``more_headers``: of each request, as a
+    trace has them.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - keyword-only: what it is made of
         self,
         *,
         base_url: str,
@@ -62,12 +63,14 @@ class CoachingClient:
         authenticator: Authenticator,
         new_request_id: Callable[[], str],
         clock: Callable[[], datetime],
+        more_headers: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
         self._base_url = check_url(base_url, "the remote's base URL").rstrip("/")
         self._transport = transport
         self._authenticator = authenticator
         self._new_request_id = new_request_id
         self._clock = clock
+        self._more_headers = more_headers
 
     async def update_target(self, permit: Permit, write: TargetWrite, key: str) -> Outcome[Target]:
         """``key`` is the `Idempotency-Key` header's value; so in all calls."""
@@ -119,7 +122,7 @@ class CoachingClient:
             return Unauthorized(exchange, str(refused))
         except TokenTrouble as trouble:
             return Unavailable(exchange, None, str(trouble))
-        headers = _headers(request, exchange.request_id, authorization, key)
+        headers = {**_headers(request, exchange.request_id, authorization, key), **self._more_headers()}
         started = time.monotonic()
         if started >= permit.use_before:
             return NotSent(exchange)

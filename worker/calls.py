@@ -33,6 +33,7 @@ from worker.permit_pool import PermitPool
 from worker.store.claims import Claimed
 from worker.store.records import Record, Tried
 from worker.store.twins import Twin
+from worker.tracing.spans import Kind, span
 
 T = TypeVar("T")
 
@@ -220,7 +221,9 @@ class Calls:
     async def _with(self, permit: Permit, call: Callable[[Permit], Awaitable[Outcome[T]]]) -> Outcome[T]:
         started_at = self.means.now()
         try:
-            outcome = await call(permit)
+            with span("request", kind=Kind.CLIENT) as request:
+                outcome = await call(permit)
+                request.tell(operation=outcome.exchange.operation, status=outcome.exchange.status)
         except BaseException:
             self.means.permits.settle(Settled(permit))  # it may have left
             raise

@@ -17,7 +17,7 @@ from worker.core.chunks import CHUNK_BUDGET
 from worker.core.decisions import GiveBack, Retry
 from worker.core.quarantine import RUN_OF_FAILURES, Trip, Watch, is_answer
 from worker.core.retry_budget import RetryBudget
-from worker.log import get_logger
+from worker.log import get_logger, log_context
 from worker.permit_pool import PermitPool
 from worker.recorder import Recorder, patiently
 from worker.store import quarantine
@@ -27,6 +27,7 @@ from worker.store.engine import Database, database_now
 from worker.store.pauses import is_paused, pause
 from worker.store.records import Record, Worker
 from worker.telemetry import instruments
+from worker.tracing.spans import Kind, span
 
 MOST_AT_ONCE = 50
 LEAST_SLICE = 25
@@ -134,8 +135,13 @@ class Executor:
                 continue
             calls = Calls(job, means)
             try:
-                with means.time.job():
-                    record = await calls.run()
+                with (
+                    means.time.job(),
+                    span("job", kind=Kind.CONSUMER, parent=job.traceparent, resource=job.resource) as one,
+                ):
+                    with log_context(job=format_job_id(job.id), trace=one.trace):
+                        record = await calls.run()
+                    one.tell(job=format_job_id(job.id), chunk=run.chunk.id, decision=type(record.decision).__name__)
             except Exception:  # noqa: BLE001 - a bug that one job meets must not cost its neighbours their requests
                 _log.exception("job_broke", job=format_job_id(job.id), message="its lease ends, then it goes alone")
                 continue

@@ -52,6 +52,7 @@ from worker.runtime import Runtime, out_of_date
 from worker.store.batches import NewBatch
 from worker.store.remote_urls import RemoteMoved
 from worker.store.schema import NewerSchema
+from worker.tracing.spans import trace_as
 
 __all__ = [
     "DatabaseNotReady",
@@ -144,6 +145,8 @@ def _runtime() -> Runtime:
     if problem:
         runtime.close()
         raise DatabaseNotReady(problem)
+    if runtime.settings.traces:
+        trace_as("coachsync-producer")
     return runtime
 
 

@@ -17,6 +17,7 @@ from worker.configuration import credentials
 from worker.configuration.remotes import Remote
 from worker.configuration.values import Idempotency
 from worker.executor import LEAST_PATIENCE, RemoteAccess
+from worker.tracing.spans import headers
 
 KEY_PREFIX = "coachsync:"
 CONNECT = timedelta(seconds=3)
@@ -42,6 +43,7 @@ def open_remote(remote: Remote, redis: Redis, history: Seed) -> tuple[RemoteAcce
         authenticator=_authenticator(remote, redis, transport),
         new_request_id=new_id,
         clock=utc_now,
+        more_headers=headers,
     )
     access = RemoteAccess(
         name=remote.name,

@@ -18,6 +18,7 @@ from worker.intake.roster_delivery import Door, deliver, entries_of
 from worker.log import get_logger, log_context
 from worker.runtime import Runtime, WorkerRuntime
 from worker.telemetry import instruments
+from worker.tracing.spans import Kind, end_tracing, span, trace_as
 
 PAUSE = 1.0  # seconds before events that could not be taken go back to their queue, from where they come at once
 _log = get_logger(__name__)
@@ -26,7 +27,10 @@ _here: dict[str, WorkerRuntime] = {}
 
 def _runtime() -> WorkerRuntime:
     if "runtime" not in _here:
-        _here["runtime"] = WorkerRuntime(Runtime(settings.from_environment()))
+        runtime = Runtime(settings.from_environment())
+        if runtime.settings.traces:
+            trace_as("coachsync-worker")
+        _here["runtime"] = WorkerRuntime(runtime)
     return _here["runtime"]
 
 
@@ -40,13 +44,18 @@ def _close(**_: Any) -> None:
     if runtime := _here.pop("runtime", None):
         runtime.close()
         runtime.runtime.close()
+    end_tracing()
 
 
 @shared_task(bind=True, name=TASK)
 def run_chunk(self: Task, job_ids: list[int], remote: str, lane: str, *, probe: bool = False) -> None:
     """Run one chunk; its redelivery under the same id takes its own leases back."""
     chunk = Chunk(self.request.id, remote, Lane(lane), tuple(job_ids), probe)
-    with log_context(chunk=chunk.id, remote=remote, lane=lane), instruments.chunk_running(remote, lane):
+    with (
+        log_context(chunk=chunk.id, remote=remote, lane=lane),
+        instruments.chunk_running(remote, lane),
+        span("chunk", kind=Kind.CONSUMER, chunk=chunk.id, remote=remote, lane=lane, jobs=len(job_ids)),
+    ):
         summary = _runtime().run_chunk(chunk)
         instruments.jobs_claimed(remote, lane, summary.claimed)
         _tell(summary, len(job_ids))

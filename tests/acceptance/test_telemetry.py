@@ -19,8 +19,10 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.acceptance.collector import Collector, collecting
 from tests.acceptance.installation import Config, Installation, installed, wait_until
 from tests.acceptance.nodes import ProcessContainer
+from tests.acceptance.receivers import HEALTHY, receivers
 from tests.acceptance.wishes import wish
 from tests.services.valkey import ValkeyServer
 from worker.telemetry.catalogue import EVERY, FLEET
@@ -28,6 +30,13 @@ from worker.telemetry.health import WITHIN, Question, judge, pulses_of
 
 TARGETS = 40
 SHORT = 2.0
+ALLOWED = '[webhooks]\nallow_http = true\nallow = ["127.0.0.1"]\n'
+PRODUCER = """
+import json, sys
+from worker.producer import enqueue_target_updates
+receipt = enqueue_target_updates(json.load(sys.stdin))
+assert receipt.accepted == 1, receipt
+"""
 ROLES = ("worker", "loops", "deliverer")
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
@@ -36,6 +45,7 @@ Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 class Watched:
     installation: Installation
     valkey: ValkeyServer
+    collector: Collector
     worker: ProcessContainer
     loops: ProcessContainer
     deliverer: ProcessContainer
@@ -53,21 +63,20 @@ def watched() -> Iterator[Watched]:
     with tempfile.TemporaryDirectory(prefix="coachsync-watched-") as name:
         folder = Path(name)
         valkey = ValkeyServer(folder)
+        (folder / "coachsync.toml").write_text(ALLOWED)
         try:
             config = Config(f"sqlite:///{folder / 'coachsync.db'}", targets=TARGETS)
-            with installed(config, folder, valkey) as installation:
-                metrics = ["--metrics-port", "0"]
+            with installed(config, folder, valkey) as installation, collecting() as collector:
+                metrics, env = ["--metrics-port", "0"], installation.env | collector.env
                 worker = ["worker", "--concurrency", "2", *metrics]
                 started = [
-                    installation._start("worker", worker, installation.env, lambda log: " ready." in log),
-                    installation._start("loops", ["loops", *metrics], installation.env, _shows_metrics),
-                    installation._start(
-                        "deliverer", ["webhooks", "deliver", *metrics], installation.env, _shows_metrics
-                    ),
+                    installation._start("worker", worker, env, lambda log: " ready." in log),
+                    installation._start("loops", ["loops", *metrics], env, _shows_metrics),
+                    installation._start("deliverer", ["webhooks", "deliver", *metrics], env, _shows_metrics),
                 ]
                 for process in started:
                     process.ready()
-                yield Watched(installation, valkey, *started)
+                yield Watched(installation, valkey, collector, *started)
         finally:
             valkey.stop()
 
@@ -157,6 +166,33 @@ def test_a_process_that_stands_still_is_not_live_until_it_goes_on(watched: Watch
     with _stopped(process):
         wait_until(lambda: not watched.is_well(role, Question.LIVE, SHORT), "it is not live", seconds=20)
     wait_until(lambda: watched.is_well(role, Question.LIVE, SHORT), "it is live again", seconds=20)
+
+
+def test_one_trace_goes_from_the_producer_to_the_webhook(watched: Watched) -> None:
+    installation = watched.installation
+    with receivers() as those:
+        created = ["webhooks", "endpoints", "create", f"{those.url}/{HEALTHY}", "--type", "target.updated", "--json"]
+        assert installation.coachsync(*created)[0] == 0
+        update = json.dumps([wish(1, 77.5).model_dump(mode="json", by_alias=True, exclude_none=True)])
+        env = installation.env | watched.collector.env
+        program = [sys.executable, "-c", PRODUCER]
+        done = subprocess.run(program, input=update, env=env, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0, done.stderr
+        wait_until(lambda: bool(those.got), "the world is told", seconds=30)
+        _, trace, parent, _ = those.got[0].headers["traceparent"].split("-")
+        wait_until(lambda: len(watched.collector.of(trace)) >= 4, "all has been sent", seconds=30)
+    spans = {span.name: span for span in watched.collector.of(trace)}
+    assert spans.keys() == {"accept", "job", "request", "webhook"}
+    assert {name: span.service for name, span in spans.items()} == {
+        "accept": "coachsync-producer",
+        "job": "coachsync-worker",
+        "request": "coachsync-worker",
+        "webhook": "coachsync-deliverer",
+    }
+    assert (spans["accept"].parent, spans["job"].parent) == ("", spans["accept"].id)
+    assert (spans["request"].parent, spans["webhook"].parent) == (spans["job"].id, spans["accept"].id)
+    assert spans["webhook"].id == parent
+    assert spans["request"].facts["coachsync.operation"] == "update_target"
 
 
 def test_while_the_broker_is_away_they_are_live_and_not_ready(watched: Watched) -> None:

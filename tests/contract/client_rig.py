@@ -1,7 +1,7 @@
 """A client with everything injected, its permits, and a wish: what each test of the client starts from."""
 
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -53,13 +53,14 @@ class Clock:
 
 
 @asynccontextmanager
-async def client_of(
+async def client_of(  # noqa: PLR0913 - what a client is made of
     url: str,
     *,
     authenticator: Authenticator | None = None,
     timeouts: Timeouts | None = None,
     ca_bundle: Path | None = None,
     max_connections: int = 100,
+    more_headers: Callable[[], Mapping[str, str]] = dict,
 ) -> AsyncIterator[CoachingClient]:
     numbers = itertools.count(1)
     async with Transport(ca_bundle=ca_bundle, timeouts=timeouts, max_connections=max_connections) as transport:
@@ -69,4 +70,5 @@ async def client_of(
             authenticator=authenticator or BearerToken(SecretStr(TOKEN)),
             new_request_id=lambda: f"request-{next(numbers)}",
             clock=Clock(),
+            more_headers=more_headers,
         )

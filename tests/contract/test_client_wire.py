@@ -41,6 +41,17 @@ def _asked(ask: Ask, *script: bytes | Act) -> tuple[Outcome[object], RawServer]:
     return asyncio.run(walk())
 
 
+@each_call
+def test_each_request_carries_the_trace_that_is_open_when_it_is_sent(ask: Ask) -> None:
+    async def walk() -> RawServer:
+        trace = {"traceparent": "00-1-2-01"}
+        async with raw_server(answer(404)) as server, client_of(server.url, more_headers=lambda: trace) as client:
+            await ask(client, PERMIT)
+            return server
+
+    assert asyncio.run(walk()).requests[0].headers["traceparent"] == "00-1-2-01"
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -30,6 +30,7 @@ from worker.intake.target_guard import TargetGuard
 from worker.runtime import Runtime
 from worker.store.batches import NewBatch
 from worker.telling.receipt_records import receipt_record
+from worker.tracing.spans import trace_as
 
 NO_REMOTE = "there is no Coaching API to send to: set COACHSYNC_API_URL, or a [remotes.NAME] in coachsync.toml"
 
@@ -182,6 +183,8 @@ def _receipt_record(receipt: Receipt, asked: Asked) -> dict[str, Any]:
 
 def accept_rows(asked: Asked, rows: Iterator[Row], rejected: RejectedRows, runtime: Runtime, output: Output) -> Receipt:
     enter = rehearse if asked.dry_run else accept
+    if runtime.settings.traces:
+        trace_as("coachsync-command")
     with rejected, progress_of("accepting", output) as progress:
         task = progress.add_task("accepting", total=None)
         door = _Rows(rejected)

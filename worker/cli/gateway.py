@@ -21,6 +21,7 @@ from worker.gateway.services import Services
 from worker.log import configure_logging
 from worker.telemetry.attendance import LOOKS_EVERY, Watch
 from worker.telemetry.pulse import PulseWriter
+from worker.tracing.spans import end_tracing, trace_as
 from worker.webhooks.courier import wait_at_most
 
 GATEWAY = "gateway"
@@ -54,6 +55,8 @@ def gateway(
     configure_logging(settings)
     listen = settings.gateway_listen
     listen = replace(listen, host=host or listen.host, port=listen.port if port is None else port)
+    if settings.traces:
+        trace_as("coachsync-gateway")
     attendance = attend_as("gateway", settings, {GATEWAY: 0.0})
     with closing(runtime), Watch(attendance, {"database": partial(reach, runtime.database)}):
         services = Services(runtime, utc_now, time.monotonic, os.urandom)
@@ -68,6 +71,8 @@ def gateway(
             serve(create_app(services, mounts), listen, services.stopping, listening)
         except CannotListen as error:
             output.fail(str(error))
+        finally:
+            end_tracing()
 
 
 async def _beat(pulse: PulseWriter, stopping: asyncio.Event) -> None:

@@ -22,6 +22,7 @@ from worker.runtime import Runtime, process_name
 from worker.store import endpoints
 from worker.store.deliveries import Sender
 from worker.telemetry.attendance import Watch
+from worker.tracing.spans import end_tracing, trace_as
 from worker.webhooks.courier import Means
 from worker.webhooks.deliverer import Deliverer
 from worker.webhooks.post import Poster
@@ -64,11 +65,14 @@ def deliver(metrics_port: MetricsPort = None, metrics_host: MetricsHost = LOOPBA
     output = Output()
     runtime = open_runtime(output)
     configure_logging(runtime.settings)
+    if runtime.settings.traces:
+        trace_as("coachsync-deliverer")
     attendance = attend_as("deliverer", runtime.settings, {"deliverer": 0.0})
     show_metrics(output, attendance, metrics_host, metrics_port)
     watch = Watch(attendance, {"database": partial(reach, runtime.database)})
     with closing(runtime), watch:
         asyncio.run(_deliver(runtime, output, partial(attendance.pulse.passed, "deliverer")))
+    end_tracing()
 
 
 async def _deliver(runtime: Runtime, output: Output, passed: Callable[[], None]) -> None:

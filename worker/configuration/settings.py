@@ -70,6 +70,7 @@ class Settings(RemoteOptions):
     log_level: LogLevel = LogLevel.INFO
     retention_days: Annotated[int, whole(1, 3650)] = 30
     allow_http: bool = False
+    traces: bool = False
     gateway_listen: ListenAt = Listen("127.0.0.1", 8080)
     webhook_key: SecretStr | None = None
     webhooks: WebhookOptions = WebhookOptions()

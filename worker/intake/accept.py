@@ -25,6 +25,7 @@ from worker.store.acceptance import Page, Rejected, accept_page
 from worker.store.batches import NewBatch
 from worker.store.engine import Database
 from worker.store.models import Batch
+from worker.tracing.spans import Kind, span
 
 PAGE = 1_000
 T = TypeVar("T")
@@ -106,9 +107,14 @@ def accept(  # noqa: PLR0913 - the one way in takes all that a door may say
         with database.write() as session:
             found = batches.find(session, new.key)
             batch = found or batches.open_batch(session, new)
-        return Door(database, batch, remote_for, forced=forced, found=found is not None)
+        return Door(
+            database, batch, remote_for, forced=forced, found=found is not None, traceparent=accepting.traceparent
+        )
 
-    return walk(rows, opened, on_page)
+    with span("accept", kind=Kind.PRODUCER, source=new.source, lane=new.lane) as accepting:
+        receipt = walk(rows, opened, on_page)
+        accepting.tell(batch=receipt.batch_id, accepted=receipt.accepted, rejected=receipt.rejected)
+        return receipt
 
 
 def accept_within(  # noqa: PLR0913 - as above
@@ -145,6 +151,7 @@ class Door:
     remote_for: Callable[[str], Remote | NoRemote]
     forced: bool
     found: bool
+    traceparent: str | None = None
     fates: Counter[Fate] = field(default_factory=Counter)
     rows: int = 0
     new: int = 0
@@ -211,7 +218,7 @@ class Door:
                     rejected.append(Rejected(job, row.line, "name", remote.message, wish.resource))
                 case Offered(wish=wish):
                     offers.append(Offer(job, row.line, wish, canonical(wish), row.seen))
-        return Page(self.batch.id, self.batch.lane, offers, rejected, forced=self.forced)
+        return Page(self.batch.id, self.batch.lane, offers, rejected, forced=self.forced, traceparent=self.traceparent)
 
     def _remote_name(self, resource: str) -> str:
         remote = self.remote_for(customer_of(resource))

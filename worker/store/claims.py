@@ -73,6 +73,7 @@ class Claimed:
     known: KnownIdentity | None = None
     ours: tuple[float, ...] = ()
     version: int = 0
+    traceparent: str | None = None
     twin: Twin | None = None
 
 
@@ -169,6 +170,7 @@ def _claimed(row: Any) -> Claimed:
         read_first=row.read_first,
         first_sent_at=row.first_sent_at,
         baseline=row.baseline,
+        traceparent=row.traceparent,
     )
 
 
@@ -196,6 +198,7 @@ def _claim_rows(session: Session, ids: Sequence[int], lease: Lease, now: datetim
         .returning(
             jobs.c.id, jobs.c.fence, jobs.c.kind, jobs.c.resource, jobs.c.version, jobs.c.wish, jobs.c.forced,
             jobs.c.attempts, jobs.c.failures, jobs.c.round, jobs.c.read_first, jobs.c.first_sent_at, jobs.c.baseline,
+            jobs.c.traceparent,
         )
     )  # fmt: skip
     return session.execute(statement, execution_options=_BULK).all()

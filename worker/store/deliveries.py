@@ -29,6 +29,7 @@ class Due:
     attempts: int
     message_id: str
     body: str
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +124,12 @@ def _is_written(session: Session, one: Sent, sender: str) -> bool:
 def _joined() -> Select[Any]:
     columns = deliveries.c
     return select(
-        columns.id, columns.endpoint_id, columns.attempts, messages.c.id.label("message_id"), messages.c.body
+        columns.id,
+        columns.endpoint_id,
+        columns.attempts,
+        messages.c.id.label("message_id"),
+        messages.c.body,
+        messages.c.traceparent,
     ).join_from(deliveries, messages, messages.c.seq == columns.message_seq)
 
 

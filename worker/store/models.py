@@ -19,7 +19,10 @@ class Batch(SQLModel, table=True):
     """
 
     __tablename__ = "batches"
-    __table_args__ = {"sqlite_autoincrement": True}
+    __table_args__ = (
+        index_where("batches_open", "id", where="completed_at IS NULL"),
+        {"sqlite_autoincrement": True},
+    )
 
     id: int = serial()
     key: str | None = Field(default=None, unique=True)
@@ -69,6 +72,7 @@ class Job(SQLModel, table=True):
 
     ``round`` counts how often a person had it tried anew. ``repairs`` is the job whose late write this one makes good;
     it may assert the newest wish a second time. ``debounced_since``: when the storm began whose end this job waits for.
+    ``traceparent``: the span in which it was accepted, where there was one.
     """
 
     __tablename__ = "jobs"
@@ -112,6 +116,7 @@ class Job(SQLModel, table=True):
     superseded_by: int | None = big(nullable=True)
     repairs: int | None = big(nullable=True)
     debounced_since: datetime | None = instant()
+    traceparent: str | None = None
     created_at: datetime = instant(nullable=False)
     finished_at: datetime | None = instant()
 

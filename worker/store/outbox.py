@@ -8,6 +8,7 @@ import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import ColumnElement, FromClause, bindparam, select
@@ -21,6 +22,7 @@ from worker.store.history import installation_salt
 from worker.store.tables import batches, deliveries, endpoints, messages
 from worker.store.upsert import insert_missing
 
+_NO_TRACES: Mapping[int, str | None] = MappingProxyType({})
 ENABLED, PAUSED, DISABLED, DELETED = "enabled", "paused", "disabled", "deleted"
 PENDING, DELIVERED, DEAD = "pending", "delivered", "dead"
 
@@ -42,10 +44,10 @@ def listeners(session: Session) -> list[Listener]:
     return [_listener(row) for row in session.execute(query)]
 
 
-def tell(session: Session, events: Iterable[Event]) -> None:
+def tell(session: Session, events: Iterable[Event], traces: Mapping[int, str | None] = _NO_TRACES) -> None:
     """In the order given, which for one resource is the order in which it happened: its row is locked.
 
-    Where nobody listens the events are not even made.
+    Where nobody listens the events are not even made. ``traces``: of each job, the trace that its messages go on in.
     """
     listening = listeners(session)
     events = list(events) if listening else []
@@ -61,7 +63,11 @@ def tell(session: Session, events: Iterable[Event]) -> None:
     if not asked:
         return
     now = database_now(session)
-    insert_missing(session, messages, [_message(name, event, labels, now) for name, (event, _) in asked.items()])
+    rows = [
+        _message(name, event, labels, now) | {"traceparent": _trace_of(event, traces)}
+        for name, (event, _) in asked.items()
+    ]
+    insert_missing(session, messages, rows)
     seqs = _seqs(session, asked)
     addressed = [
         delivery_row(seqs[name], one.id, event.resource, now)
@@ -107,6 +113,10 @@ def _labels(session: Session, ids: Collection[int]) -> dict[int | None, str | No
 def _seqs(session: Session, ids: Collection[str]) -> dict[str, int]:
     query = select(messages.c.id, messages.c.seq).where(messages.c.id.in_(sorted(ids)))
     return {row.id: row.seq for row in session.execute(query)}
+
+
+def _trace_of(event: Event, traces: Mapping[int, str | None]) -> str | None:
+    return None if event.job_id is None else traces.get(event.job_id)
 
 
 def _message(name: str, event: Event, labels: Mapping[int | None, str | None], now: datetime) -> dict[str, Any]:

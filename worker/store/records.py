@@ -79,7 +79,7 @@ def record(session: Session, records: Sequence[Record], worker: Worker) -> list[
     superseded = give_back(session, {one.job.id: one.job.fence for one in mine if isinstance(one.decision, GiveBack)})
     _finish(session, [one for one in mine if isinstance(one.decision, Succeed | Fail)], now)
     superseded += _retry(session, mine, now)
-    outbox.tell(session, _events(session, mine))
+    outbox.tell(session, _events(session, mine), {one.job.id: one.job.traceparent for one in mine})
     _keep_answers(session, mine, now)
     let_go(session, [one.job.resource for one in mine])
     let_go(session, [one.job.resource for one in mine if _in_doubt(one)], not_before=now + AMBIGUOUS_PAUSE)

@@ -80,6 +80,7 @@ class WebhookMessage(SQLModel, table=True):
     batch_label: str | None = None
     job_id: int | None = big(nullable=True)
     resource: str | None = None
+    traceparent: str | None = None
     body: str = words()
 
 

@@ -19,6 +19,7 @@ from worker.store.endpoints import Owned
 from worker.store.engine import Database
 from worker.store.outbox import ENABLED
 from worker.telemetry import instruments
+from worker.tracing.spans import HEADER, Kind, headers, span
 from worker.webhooks import signing
 from worker.webhooks.post import TIMEOUT, Poster
 
@@ -172,8 +173,10 @@ class Courier:
     async def _send(self, one: Due) -> None:
         started_at, begun = self._means.now(), self._clock()
         body = one.body.encode()
-        headers = signing.headers(self._secrets, one.message_id, int(started_at.timestamp()), body)
-        reply = await self._posted(headers, body, started_at)
+        signed = signing.headers(self._secrets, one.message_id, int(started_at.timestamp()), body)
+        with span("webhook", kind=Kind.CLIENT, parent=one.traceparent, endpoint=self.endpoint.id) as sending:
+            reply = await self._posted({**signed, **(headers() or _passed_on(one))}, body, started_at)
+            sending.tell(message=one.message_id, status=reply.status, error=reply.error)
         self._results.append(Sent(one, started_at, (self._clock() - begun) * 1000, reply))
         self._foresee(observe(self._health, reply, self._means.now()))
 
@@ -232,6 +235,11 @@ class Courier:
     async def _rest(self, seconds: float) -> None:
         self._stir.clear()
         await wait_at_most(self._stir, seconds)
+
+
+def _passed_on(one: Due) -> dict[str, str]:
+    """Where we do not trace ourselves, others go on."""
+    return {HEADER: one.traceparent} if one.traceparent else {}
 
 
 async def wait_at_most(event: asyncio.Event, seconds: float) -> None:
