@@ -64,10 +64,10 @@ class Watch(threading.Thread):
         self._pulse = attendance.pulse
         self._needs = needs
         self._beside = beside
-        self._stop = threading.Event()
+        self._over = threading.Event()
 
     def run(self) -> None:
-        while not self._stop.wait(LOOKS_EVERY):
+        while not self._over.wait(LOOKS_EVERY):
             self.run_once()
 
     def run_once(self) -> None:
@@ -82,7 +82,7 @@ class Watch(threading.Thread):
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stop.set()
+        self._over.set()
         self.join()
 
 
