@@ -37,7 +37,7 @@ from worker.producer import enqueue_target_updates
 receipt = enqueue_target_updates(json.load(sys.stdin))
 assert receipt.accepted == 1, receipt
 """
-ROLES = ("worker", "loops", "deliverer")
+ROLES = ("worker", "loops", "deliverer", "gateway")
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
@@ -49,6 +49,7 @@ class Watched:
     worker: ProcessContainer
     loops: ProcessContainer
     deliverer: ProcessContainer
+    gateway: ProcessContainer
 
     def reasons(self, role: str, question: Question, within: float = WITHIN) -> tuple[str, ...]:
         pulses = pulses_of(self.installation.folder, role, socket.gethostname())
@@ -74,6 +75,7 @@ def watched() -> Iterator[Watched]:
                     installation._start("loops", ["loops", *metrics], env, _shows_metrics),
                     installation._start("deliverer", ["webhooks", "deliver", *metrics], env, _shows_metrics),
                 ]
+                started.append(installation._start("gateway", ["gateway", "--port", "0"], env, _listens))
                 for process in started:
                     process.ready()
                 yield Watched(installation, valkey, collector, *started)
@@ -83,6 +85,10 @@ def watched() -> Iterator[Watched]:
 
 def _shows_metrics(log: str) -> bool:
     return "Metrics are at http" in log
+
+
+def _listens(log: str) -> bool:
+    return "listens at http" in log
 
 
 def scraped(process: ProcessContainer) -> Samples:
@@ -155,9 +161,8 @@ def test_a_probe_loads_neither_database_nor_broker_nor_http() -> None:
     )
 
 
-def test_a_role_that_nobody_has_is_not_live_and_says_so(watched: Watched) -> None:
-    code, told = watched.installation.coachsync("health", "gateway", "--live")
-    assert (code, told) == (1, "no such process runs on this machine with this home\n")
+def test_a_role_that_nobody_has_is_not_live(tmp_path: Path) -> None:
+    assert not judge(pulses_of(tmp_path, "worker", socket.gethostname()), Question.LIVE, time.monotonic()).well
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -193,6 +198,23 @@ def test_one_trace_goes_from_the_producer_to_the_webhook(watched: Watched) -> No
     assert (spans["request"].parent, spans["webhook"].parent) == (spans["job"].id, spans["accept"].id)
     assert spans["webhook"].id == parent
     assert spans["request"].facts["coachsync.operation"] == "update_target"
+
+
+def test_a_trace_that_a_producer_brings_to_the_gateway_goes_on(watched: Watched) -> None:
+    code, created = watched.installation.coachsync("tokens", "create", "tests", "--scope", "targets:write", "--json")
+    assert code == 0, created
+    url = re.search(r"listens at (http://\S+)", watched.gateway.logs())
+    assert url
+    trace = "c" * 32
+    headers = {"Authorization": f"Bearer {json.loads(created)['secret']}", "traceparent": f"00-{trace}-{'d' * 16}-01"}
+    update = wish(2, 66.25).model_dump(mode="json", by_alias=True, exclude_none=True)
+    answer = httpx.post(f"{url[1]}/v1/target-updates", json=update, headers=headers)
+    assert answer.is_success, answer.text
+    wait_until(lambda: len(watched.collector.of(trace)) >= 3, "the job is in the trace", seconds=30)
+    spans = {span.name: span for span in watched.collector.of(trace)}
+    assert spans["gateway"].parent == "d" * 16
+    assert spans["gateway"].facts["coachsync.route"] == "/v1/target-updates"
+    assert (spans["job"].parent, spans["request"].parent) == (spans["gateway"].id, spans["job"].id)
 
 
 def test_while_the_broker_is_away_they_are_live_and_not_ready(watched: Watched) -> None:

@@ -58,7 +58,7 @@ class Seen:
 class Offer:
     """One wish at the door. ``wish_text`` is its canonical JSON, ``id`` the job it becomes.
 
-    ``seen``, of a plan's wish: it is only taken while that is still so.
+    ``seen``, of a plan's wish: it is only taken while that is still so. ``traceparent``: the span it came in.
     """
 
     id: int
@@ -66,6 +66,7 @@ class Offer:
     wish: Wish
     wish_text: str
     seen: Seen | None = None
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,13 +39,17 @@ _log = get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Single:
-    """One wish. ``fingerprint`` is of the request that it came in; it only counts beside a key."""
+    """One wish. ``fingerprint`` is of the request that it came in; it only counts beside a key.
+
+    ``traceparent``: the request's span.
+    """
 
     wish: TargetUpdate | QuotaRecalculation
     new: NewBatch
     forced: bool = False
     key: RequestKey | None = None
     fingerprint: str = ""
+    traceparent: str | None = None
 
     def goes_with(self, other: "Single") -> bool:
         return (self.new, self.forced) == (other.new, other.forced)
@@ -131,7 +135,10 @@ class Singles:
         if not singles:
             return []
         first = singles[0]
-        rows = [Offered(number, number, _with_key(single)) for number, single in enumerate(singles, 1)]
+        rows = [
+            Offered(number, number, _with_key(single), traceparent=single.traceparent)
+            for number, single in enumerate(singles, 1)
+        ]
         batch, fates = accept_within(
             session, self.database, list(rows), first.new, self.remote_for, forced=first.forced
         )

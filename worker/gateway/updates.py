@@ -31,6 +31,7 @@ from worker.intake.source import StreamSource
 from worker.store import kept_answers
 from worker.store.batches import NewBatch
 from worker.store.kept_answers import Answered, RequestKey
+from worker.tracing.spans import HEADER, headers
 
 JSON = "application/json"
 FILES = {  # by the name that tells the intake's reader what to expect
@@ -114,7 +115,9 @@ class UpdateDoor:
             return await self._many(asked, partial(read_objects, [given], asked.kind), digest, lambda _: "")
         assert isinstance(row.wish, TargetUpdate | QuotaRecalculation)  # noqa: S101 - the kinds that are read
         print_ = fingerprint(asked.request, digest) if asked.key else ""
-        taken = await self.singles.take(Single(row.wish, asked.new, asked.wanted.force, asked.key, print_))
+        traceparent = headers().get(HEADER)
+        single = Single(row.wish, asked.new, asked.wanted.force, asked.key, print_, traceparent)
+        taken = await self.singles.take(single)
         if taken.replayed:
             return replay(taken.answered, print_)
         return of_kept(taken.answered, replayed=False)

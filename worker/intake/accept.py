@@ -35,13 +35,14 @@ T = TypeVar("T")
 class Offered:
     """A row that was read as a wish. ``row`` counts from 1, ``line`` is where it stands in its source.
 
-    ``seen``: it comes of a plan, which saw this.
+    ``seen``: it comes of a plan, which saw this. ``traceparent``: where it came in a span of its own.
     """
 
     row: int
     line: int
     wish: Wish
     seen: Seen | None = None
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,8 +218,10 @@ class Door:
                 case Offered(wish=wish) if isinstance(remote := self.remote_for(customer_of(wish.resource)), NoRemote):
                     rejected.append(Rejected(job, row.line, "name", remote.message, wish.resource))
                 case Offered(wish=wish):
-                    offers.append(Offer(job, row.line, wish, canonical(wish), row.seen))
-        return Page(self.batch.id, self.batch.lane, offers, rejected, forced=self.forced, traceparent=self.traceparent)
+                    offers.append(
+                        Offer(job, row.line, wish, canonical(wish), row.seen, row.traceparent or self.traceparent)
+                    )
+        return Page(self.batch.id, self.batch.lane, offers, rejected, forced=self.forced)
 
     def _remote_name(self, resource: str) -> str:
         remote = self.remote_for(customer_of(resource))

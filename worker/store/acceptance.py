@@ -53,7 +53,6 @@ class Page:
     rejected: Sequence[Rejected] = ()
     forced: bool = False
     quiet: Quiet | None = None
-    traceparent: str | None = None
 
 
 def accept_page(session: Session, page: Page, remote_of: Callable[[str], str]) -> Acceptance:
@@ -207,7 +206,7 @@ def _job_row(page: Page, accepted: Accepted, now: datetime, remote_of: Callable[
         "result": None if fate is Fate.QUEUED else fate,
         "superseded_by": accepted.by,
         "debounced_since": accepted.debounced_since,
-        "traceparent": page.traceparent,
+        "traceparent": offer.traceparent,
         "created_at": now,
         "finished_at": None if fate is Fate.QUEUED else now,
     }
