@@ -13,7 +13,6 @@ from worker.fleet import fleet_collector
 from worker.gateway.services import Services
 from worker.telemetry import instruments
 from worker.telemetry.exposition import CONTENT_TYPE, expose, of_machine
-from worker.tracing.spans import HEADER, Kind, span
 
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip")
 
@@ -60,16 +59,9 @@ class Counted:
             await send(message)
 
         try:
-            with span("gateway", kind=Kind.SERVER, parent=_traceparent(scope), method=scope["method"]) as one:
-                await self._app(scope, receive, note)
-                one.tell(route=_route_of(scope), status=status)
+            await self._app(scope, receive, note)
         finally:
             instruments.gateway_answered(_route_of(scope), status, time.monotonic() - began)
-
-
-def _traceparent(scope: Scope) -> str | None:
-    """What the producer's program traces goes on here."""
-    return next((value.decode("latin-1") for name, value in scope["headers"] if name == HEADER.encode()), None)
 
 
 def _route_of(scope: Scope) -> str:
