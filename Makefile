@@ -6,10 +6,12 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 BENCH := .venv-bench
 BENCH_READY := $(BENCH)/.ready
+SITE := .venv-site
+SITE_READY := $(SITE)/.ready
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test quick check format docs bench results chaos lock clean
+.PHONY: help setup demo test quick check format docs site bench results chaos lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -50,6 +52,16 @@ docs: $(READY) ## write the references of commands, metrics, the roster's events
 	$(BIN)/python -m worker.cli.event_schema docs/reference/roster-events.schema.json
 	$(BIN)/python -m worker.cli.webhook_reference docs/reference/webhooks
 
+# An environment of its own: no test needs it.
+$(SITE_READY): requirements-site.lock
+	$(PYTHON) -m venv $(SITE)
+	$(SITE)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-site.lock
+	@touch $@
+
+site: $(SITE_READY) ## the documentation as a site, in build/site; a warning is an error
+	$(SITE)/bin/python -m sphinx -b dirhtml -W --keep-going -q -j auto -c docs/site . build/site
+	@echo "build/site/index.html"
+
 chaos: $(READY) ## the whole storm, on SQLite and PostgreSQL: prints its seed, and a ledger of the promises (minutes)
 	COACHSYNC_TEST_ROWS=10000 $(PYTEST) tests/acceptance -m slow -s
 
@@ -74,8 +86,10 @@ lock: ## lock the dependencies anew, with hashes and without URLs
 	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" -c requirements-dev.lock -o requirements.lock
 	uv pip compile -q --group bench --universal --python-version 3.11 --generate-hashes --no-annotate \
 	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" -c requirements-dev.lock -o requirements-bench.lock
+	uv pip compile -q --group site --universal --python-version 3.11 --generate-hashes --no-annotate \
+	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" -o requirements-site.lock
 	echo hatchling | uv pip compile -q - --universal --python-version 3.11 --generate-hashes --no-annotate \
 	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" -c requirements-dev.lock -o requirements-build.lock
 
 clean: ## remove the environment and what tools have left
-	rm -rf $(VENV) $(BENCH) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(BENCH) $(SITE) build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
