@@ -11,10 +11,10 @@ SITE_READY := $(SITE)/.ready
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test quick check format docs site bench results chaos lock clean
+.PHONY: help setup demo test quick check format docs site screenshots bench results chaos lock clean
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 setup: $(READY) ## make the environment in .venv from the locked dependencies
 
@@ -61,6 +61,9 @@ $(SITE_READY): requirements-site.lock
 site: $(SITE_READY) ## the documentation as a site, in build/site; a warning is an error
 	$(SITE)/bin/python -m sphinx -b dirhtml -W --keep-going -q -j auto -c docs/site . build/site
 	@echo "build/site/index.html"
+
+screenshots: $(READY) ## take the documentation's pictures of the console anew; needs Chromium
+	$(BIN)/python -m tests.browser.screenshots docs/images
 
 chaos: $(READY) ## the whole storm, on SQLite and PostgreSQL: prints its seed, and a ledger of the promises (minutes)
 	COACHSYNC_TEST_ROWS=10000 $(PYTEST) tests/acceptance -m slow -s

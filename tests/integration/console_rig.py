@@ -85,13 +85,13 @@ class Filled:
     event: int
 
 
-def fill(store: Database) -> Filled:
+def fill(store: Database, hostile: str = HOSTILE) -> Filled:
     """Ended and open batches, refused rows, a target and a quota with a past, a roster, webhooks, trouble."""
     make_endpoint(store, "ep_crm")
-    ended = [wish(f"{number:03}", 50 + number) for number in range(24)]
+    ended = [wish(f"{number:03}", 50 + number) for number in range(12)]
     first = job_ids(store, *ended, None, None)
     claimed = take(store, *first, owner="first")
-    refused = Fail("not_found", f"the remote says: no such target {HOSTILE}")
+    refused = Fail("not_found", f"the remote says: no such target {hostile}".strip())
     write(store, *(applied(one) for one in claimed[2:]), *(tried(one, refused) for one in claimed[:2]))
     _target_history(store)
     quota = _quota_history(store)
@@ -100,8 +100,8 @@ def fill(store: Database) -> Filled:
     _dress(store)
     _roster(store)
     event = _event_times(store)
-    dead, delivered, message = _deliveries(store)
-    number = _trouble(store)
+    dead, delivered, message = _deliveries(store, hostile)
+    number = _trouble(store, hostile)
     return Filled(
         failed=first[0],
         pending=waiting[-1],
@@ -187,11 +187,11 @@ class Visitor:
 
 
 @contextmanager
-def filled_store(folder: Path) -> Iterator[tuple[Database, Filled]]:
-    """For tests that only look: filled once for all of them."""
+def filled_store(folder: Path, *, tidy: bool = False) -> Iterator[tuple[Database, Filled]]:
+    """For tests that only look: filled once for all of them. ``tidy``: nobody has written anything hostile."""
     with closing(Database(f"sqlite:///{folder / 'filled.db'}")) as database:
         schema.upgrade(database)
-        yield database, fill(database)
+        yield database, fill(database, "" if tidy else HOSTILE)
 
 
 @contextmanager
@@ -278,7 +278,7 @@ def _event_times(store: Database) -> int:
     return int(found[-1].seq)
 
 
-def _deliveries(store: Database) -> tuple[int, int, str]:
+def _deliveries(store: Database, hostile: str) -> tuple[int, int, str]:
     now = _now(store)
     with store.write() as session:
         ids = list(session.execute(deliveries.select().order_by(deliveries.c.id)).all())
@@ -286,7 +286,7 @@ def _deliveries(store: Database) -> tuple[int, int, str]:
         session.execute(
             update(deliveries)
             .where(deliveries.c.id == dead.id)
-            .values(state=DEAD, status=410, error=f"410 Gone {HOSTILE}", attempts=9, finished_at=now)
+            .values(state=DEAD, status=410, error=f"410 Gone {hostile}", attempts=9, finished_at=now)
         )
         session.execute(
             update(deliveries)
@@ -302,7 +302,7 @@ def _deliveries(store: Database) -> tuple[int, int, str]:
                     "latency_ms": 31.0,
                     "status": 410,
                     "error": None,
-                    "body": HOSTILE,
+                    "body": hostile,
                     "sender": "host:7",
                 }
                 for minutes in (9, 4, 1)
@@ -312,12 +312,12 @@ def _deliveries(store: Database) -> tuple[int, int, str]:
     return dead.id, done[0].id, name
 
 
-def _trouble(store: Database) -> int:
+def _trouble(store: Database, hostile: str) -> int:
     now = _now(store)
     with store.write() as session:
         quarantine.put_aside(session, "default", "401 Unauthorized: the token has expired")
         halts.halt(session, "default", Lane.BULK, "bob", "their release is on")
-        asked = Asked("roster", "digest", f"the roster of {HOME} {HOSTILE}", "12 of 30 agents would leave; 6 may")
+        asked = Asked("roster", "digest", f"the roster of {HOME} {hostile}", "12 of 30 agents would leave; 6 may")
         number = approvals.request(session, asked, timedelta(hours=24)).id
         session.execute(
             insert(drifts),
@@ -328,7 +328,7 @@ def _trouble(store: Database) -> int:
                     "field": "target",
                     "kind": "changed",
                     "wanted": "82.5",
-                    "found": f"90 {HOSTILE}",
+                    "found": f"90 {hostile}",
                     "action": "observed",
                     "found_at": now,
                 }

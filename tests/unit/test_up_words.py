@@ -12,7 +12,10 @@ NEXT = (
     " Next, in another terminal with the same settings: coachsync doctor, coachsync targets apply FILE --wait."
     " Ctrl-C stops all."
 )
-GATEWAY = "the gateway is at http://127.0.0.1:8080"
+GATEWAY = (
+    "the gateway is at http://127.0.0.1:8080, the console at http://127.0.0.1:8080/console"
+    " (`coachsync tokens create me --scope console:act` lets you in)"
+)
 AT_HOME = "Valkey and the database are in /h"
 
 

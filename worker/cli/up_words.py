@@ -5,6 +5,8 @@ from worker.configuration.settings import Settings
 from worker.configuration.values import sqlite_url
 from worker.core.verdict import workers_words
 
+LETS_IN = "coachsync tokens create me --scope console:act"
+
 
 def ready_words(settings: Settings, processes: int, *, sandbox: bool) -> str:
     """One line."""
@@ -29,7 +31,10 @@ def _sending(settings: Settings, *, sandbox: bool) -> str:
 
 def _gateway(settings: Settings) -> str:
     """Which port a 0 has become its own line tells."""
-    return f"the gateway is at {settings.gateway_listen.url}; " if settings.gateway_listen.port else ""
+    if not settings.gateway_listen.port:
+        return ""
+    url = settings.gateway_listen.url
+    return f"the gateway is at {url}, the console at {url}/console (`{LETS_IN}` lets you in); "
 
 
 def _places(settings: Settings) -> str:
