@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from benchmarks import forecast, growth, idle, mixed, quarantine, webhooks
 from benchmarks.enqueue import workload as enqueue
 from benchmarks.figures import Table
+from benchmarks.gateway import workload as gateway
 from benchmarks.limit import workload as limit
 from benchmarks.outage import workload as outage
 from benchmarks.scale import Scale
@@ -14,6 +15,7 @@ from benchmarks.throughput import workload as throughput
 WORKLOADS: dict[str, Callable[[Site, Scale], Iterator[Table]]] = {
     "throughput": throughput.measure,
     "enqueue": enqueue.measure,
+    "gateway": gateway.measure,
     "limit": limit.measure,
     "mixed": mixed.measure,
     "outage": outage.measure,
