@@ -26,7 +26,15 @@ from worker.log_format import HumanFormatter, JsonFormatter
 
 _CONTEXT: ContextVar[Mapping[str, object]] = ContextVar("log_context", default=MappingProxyType({}))
 # What these say on INFO, once a request or a message, our own actions say better.
-_TALKATIVE = ("httpx", "httpcore", "aiohttp.access", "celery.worker.strategy", "celery.app.trace", "alembic", "uvicorn.error")
+_TALKATIVE = (
+    "httpx",
+    "httpcore",
+    "aiohttp.access",
+    "celery.worker.strategy",
+    "celery.app.trace",
+    "alembic",
+    "uvicorn.error",
+)
 
 
 class Log:

@@ -1,11 +1,12 @@
 """The gateway on a test's store, served on loopback by a thread, and a client that holds a token."""
 
+import asyncio
 import os
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -46,6 +47,8 @@ class Gateway:
     services: Services
     clock: Clock
     url: str = ""
+    stop: Callable[[], None] = lambda: None
+    listens: Callable[[], bool] = lambda: True
     clients: list[httpx.Client] = field(default_factory=list)
 
     def client(self, *scopes: Scope, customers: tuple[str, ...] = (), **headers: str) -> httpx.Client:
@@ -82,8 +85,7 @@ def gateway_on(
     services = Services(runtime, utc_now, clock.monotonic, os.urandom)
     gateway = Gateway(store, services, clock)
     try:
-        with _served(create_app(services, mounts), services) as url:
-            gateway.url = url
+        with _served(create_app(services, mounts), gateway):
             yield gateway
     finally:
         for client in gateway.clients:
@@ -92,17 +94,29 @@ def gateway_on(
 
 
 @contextmanager
-def _served(app: Any, services: Services) -> Iterator[str]:
+def _served(app: Any, gateway: Gateway) -> Iterator[None]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, proxy_headers=False, ws="none"))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        loops: list[asyncio.AbstractEventLoop] = []
+
+        async def run() -> None:
+            loops.append(asyncio.get_running_loop())
+            await server.serve(sockets=[listener])
+
+        def stop() -> None:
+            server.should_exit = True
+            with suppress(RuntimeError):  # it has stopped before
+                loops[0].call_soon_threadsafe(gateway.services.stopping.set)
+
+        thread = threading.Thread(target=lambda: asyncio.run(run()))
         thread.start()
+        gateway.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        gateway.stop, gateway.listens = stop, thread.is_alive
         try:
             wait_until(lambda: server.started or not thread.is_alive(), "the gateway listens")
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+            yield
         finally:
-            services.stopping.set()
-            server.should_exit = True
+            stop()
             thread.join()
 
 

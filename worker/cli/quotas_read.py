@@ -56,9 +56,9 @@ def quota_history(
     Example: coachsync quotas history customers/acme/profiles/support/scorecardTemplates/quality@3
     """
     output = Output(as_json)
-    asked = {"template": name} if names_template(name) else {"resource": name}
+    template, resource = (name, None) if names_template(name) else (None, name)
     with closing(open_runtime(output)) as runtime, runtime.database.read() as session:
-        found = known.quota_history(session, limit=limit, **asked)
+        found = known.quota_history(session, limit=limit, template=template, resource=resource)
     if not found:
         output.fail(f"TEMPLATE_OR_RESOURCE: no answer is known for {name}; coachsync quotas list names those that are")
     output.table(HISTORY_COLUMNS, map(quota_record, found), empty="")

@@ -5,20 +5,14 @@ from typing import Annotated
 
 import typer
 
-from schemas.jobs import TargetUpdate
 from schemas.names import COACHING_PLAN, PROFILE, SCORECARD_TEMPLATE, TARGET
-from schemas.numbers import same_float32
 from worker.cli.filters import checked, checked_if_given
 from worker.cli.options import Json, Limit, open_runtime
 from worker.cli.output import Output
-from worker.core.acceptance import KnownIdentity, identity_differences
-from worker.store.acceptance import known_identities
-from worker.store.known import TargetFilter, find_resource, find_target
+from worker.store.known import TargetFilter
 from worker.store.known import list_targets as known_targets
-from worker.store.listing import find_job
-from worker.store.models import Job, KnownTarget
-from worker.telling.records import job_record, only, target_record
-from worker.telling.words import reason_words
+from worker.telling.records import Fields, only, target_record
+from worker.telling.target_view import target_view
 
 COLUMNS = ("name", "target", "uncertain", "knownAt", "job", "scorecardTemplateName", "coachingPlanName")
 
@@ -61,27 +55,22 @@ def show_target(name: Annotated[str, typer.Argument(metavar="NAME")], as_json: J
     output = Output(as_json)
     checked("NAME", TARGET.check, name, output)
     with closing(open_runtime(output)) as runtime, runtime.database.read() as session:
-        known, resource = find_target(session, name), find_resource(session, name)
-        wish = find_job(session, resource.newest_job_id) if resource else None
-        identity = known_identities(session, [name]).get(name)
-    if not (known or resource):
+        view = target_view(session, name)
+    if view is None:
         output.fail(f"NAME: nothing is known of {name}, and nothing was ever wished for it (coachsync targets list)")
-    _show(output, known, wish, _differences(identity, wish))
+    _show(output, view)
 
 
-def _show(output: Output, known: KnownTarget | None, wish: Job | None, differences: tuple[str, ...] | None) -> None:
-    shown = target_record(known) if known else None
-    wished = job_record(wish) | {"why": reason_words(wish)} if wish else None
+def _show(output: Output, view: Fields) -> None:
     if output.as_json:
-        differs = None if differences is None else bool(differences)
-        output.json({"known": shown, "newestWish": wished, "differs": differs, "differences": differences})
+        output.json(view)
         return
-    output.record(shown or {"known": "not yet: the remote has not shown it to us"})
-    if wished:
+    output.record(view["known"] or {"known": "not yet: the remote has not shown it to us"})
+    if wished := view["newestWish"]:
         output.say("\nThe newest accepted wish:")
         output.record({**only(wished, "job", "createdAt", "state", "why"), "target": wished["wish"]["target"]})
     output.say("")
-    output.say(_difference_words(differences))
+    output.say(_difference_words(view["differences"]))
 
 
 def _difference_words(differences: tuple[str, ...] | None) -> str:
@@ -90,19 +79,6 @@ def _difference_words(differences: tuple[str, ...] | None) -> str:
     if differences:
         return f"The remote was last seen with something else than was wished in {', '.join(differences)}."
     return "The remote was last seen with what was wished."
-
-
-def _differences(known: KnownIdentity | None, wish: Job | None) -> tuple[str, ...] | None:
-    """None where nobody can say: never seen, perhaps changed since, or the wish is no longer kept."""
-    if known is None or known.uncertain or wish is None:
-        return None
-    wished = TargetUpdate.model_validate_json(wish.wish)
-    differing = [*identity_differences(wished, known)]
-    if not same_float32(wished.target, known.target):
-        differing.append("target")
-    if wished.qa_score is not None and not same_float32(wished.qa_score, known.qa_score or 0.0):
-        differing.append("qaScore")
-    return tuple(differing)
 
 
 def _customer_prefix(customer: str) -> str:

@@ -9,9 +9,11 @@ from starlette.types import ASGIApp
 from worker.gateway import problems
 from worker.gateway.health import health_routes
 from worker.gateway.metrics import Counted, metrics_routes
+from worker.gateway.reading import reading_routes
 from worker.gateway.services import Services
 from worker.gateway.update_routes import update_routes
 from worker.gateway.updates import UpdateDoor
+from worker.gateway.watching import watching_routes
 
 
 def create_app(services: Services, mounts: Mapping[str, ASGIApp] | None = None) -> FastAPI:
@@ -28,6 +30,8 @@ def create_app(services: Services, mounts: Mapping[str, ASGIApp] | None = None) 
     problems.install(app)
     door = UpdateDoor(services)
     app.include_router(update_routes(door))
+    app.include_router(reading_routes(services))
+    app.include_router(watching_routes(services))
     app.include_router(health_routes(services))
     app.include_router(metrics_routes(services))
     for path, mounted in (mounts or {}).items():

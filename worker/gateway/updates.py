@@ -19,7 +19,7 @@ from worker.gateway.answers import answer, as_json, of_kept
 from worker.gateway.backlog import Backlog
 from worker.gateway.bodies import media_type, spooled, unsupported, whole
 from worker.gateway.idempotency import InFlight, fingerprint, key_of, replay, request_key
-from worker.gateway.parameters import Wanted
+from worker.gateway.parameters import Wanted, refuse_nul
 from worker.gateway.problems import Problem
 from worker.gateway.row_problems import Above
 from worker.gateway.services import Services
@@ -83,6 +83,7 @@ class UpdateDoor:
     async def take(self, request: Request, kind: JobKind, wanted: Wanted) -> Response:
         """The walk of one request. Raises ``Problem``."""
         holder = await self.services.doorkeeper.admit(request.headers.get("authorization"), SCOPES[kind])
+        refuse_nul(request)
         content = media_type(request.headers)
         asked = Asked(request, holder, kind, wanted, key_of(request, holder))
         await self.backlog.check()

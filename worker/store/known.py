@@ -124,10 +124,17 @@ def newest_quota(session: Session, resource: str) -> QuotaAnswer | None:
 
 
 def quota_history(
-    session: Session, *, limit: int, resource: str | None = None, template: str | None = None
+    session: Session,
+    *,
+    limit: int,
+    resource: str | None = None,
+    template: str | None = None,
+    before: int | None = None,
 ) -> list[QuotaAnswer]:
-    """Newest first: of one resource, or of all that belong to a template."""
+    """Newest first, those under the id ``before``: of one resource, or of all that belong to a template."""
     query = select(QuotaAnswer).order_by(col(QuotaAnswer.id).desc()).limit(limit)
+    if before is not None:
+        query = query.where(col(QuotaAnswer.id) < before)
     if resource is not None:
         query = query.where(col(QuotaAnswer.resource) == resource)
     if template is not None:
