@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from api_adapter.client import CoachingClient
 from api_adapter.rate_limit.permits import RateLimiter
-from schemas.ids import format_job_id
+from schemas.ids import ROW_BITS, format_job_id
 from schemas.lanes import Lane
 from worker.calls import Calls, Means
 from worker.chunk_time import ChunkTime
@@ -27,7 +27,7 @@ from worker.store.engine import Database, database_now
 from worker.store.pauses import is_paused, pause
 from worker.store.records import Record, Worker
 from worker.telemetry import instruments
-from worker.tracing.spans import Kind, span
+from worker.tracing.spans import Kind, Span, span
 
 MOST_AT_ONCE = 50
 LEAST_SLICE = 25
@@ -139,7 +139,7 @@ class Executor:
                     means.time.job(),
                     span("job", kind=Kind.CONSUMER, parent=job.traceparent, resource=job.resource) as one,
                 ):
-                    with log_context(job=format_job_id(job.id), trace=one.trace):
+                    with log_context(**_ids(job, one)):
                         record = await calls.run()
                     one.tell(job=format_job_id(job.id), chunk=run.chunk.id, decision=type(record.decision).__name__)
             except Exception:  # noqa: BLE001 - a bug that one job meets must not cost its neighbours their requests
@@ -195,6 +195,12 @@ class Executor:
                     released = quarantine.release(session, name)
         reason = run.trip.reason if run.trip and tripped else None
         return Summary(run.claimed, run.recorder.written, run.given_back, reason, released)
+
+
+def _ids(job: Claimed, one: Span) -> dict[str, str | int]:
+    """What each line that is logged meanwhile, by whomever, is found by."""
+    ids: dict[str, str | int] = {"job": format_job_id(job.id), "batch": job.id >> ROW_BITS}
+    return ids | {"trace": one.trace} if one.trace else ids
 
 
 @dataclass(slots=True)

@@ -9,6 +9,7 @@ Other libraries' loggers (Celery's, above all) go through the same handler and t
 
 import logging
 import sys
+from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
@@ -130,5 +131,6 @@ def _secrets_in(credentials: Credentials) -> tuple[SecretStr, ...]:
             return ()
         case BearerToken(secret) | ApiKey(secret):
             return (secret,)
-        case ClientCredentials(client_secret=secret):
-            return (secret,)
+        case ClientCredentials(client_id=name, client_secret=secret):
+            together = b64encode(f"{name}:{secret.get_secret_value()}".encode()).decode()
+            return (secret, SecretStr(together))  # as HTTP's Basic sends them

@@ -17,11 +17,13 @@ _SECRET_PARAMETER = re.compile(
 _USERINFO = re.compile(r"\b([a-z][a-z0-9+.-]{0,20}://)(.*)@", re.IGNORECASE | re.DOTALL)
 _USER = re.compile(r"[\w.%~-]*")
 _SECRET_NAME = re.compile(rf"{_NAME}|(?:proxy-)?authorization|credentials", re.IGNORECASE)
+_ESCAPED = {"\\": r"\\+", '"': r'\\*"', "'": r"\\*'"}
 _PATTERNS = (
     # a header as it is sent, or as a mapping prints it
     (r"(authorization[\"']?\s*[:=,]\s*[\"']?)(?:(?:bearer|basic|apikey)\s+)?[^\s\"',;}]+", rf"\1{MASK}"),
     (r"\b(bearer|basic|apikey)(\s+|%20|\+)[\w.~+/=%-]{6,}", rf"\1\2{MASK}"),
     (r"\b(wh(?:sec|sk)_)[\w+/-]{8,}=*", rf"\1{MASK}"),  # what webhooks are signed with
+    (r"\b(coachsync_)[a-z0-9]{24,}", rf"\1{MASK}"),  # what the gateway lets in
     # the userinfo of a URL: up to the first slash only, a path may hold an @ of its own
     (r"\b([a-z][a-z0-9+.-]{0,20}://)[^\s/?#@]*@", rf"\1{MASK}@"),
     (rf"(\b{_NAME}\b[\"']?\s*[:=]\s*)(?:\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'|[^\s\"',;&}}]+)", rf"\1{MASK}"),
@@ -55,7 +57,7 @@ class Redactor:
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         spellings = {form for secret in secrets if len(secret) >= _SHORTEST_KNOWN for form in _spellings(secret)}
         longest_first = sorted(spellings, key=lambda form: (-len(form), form))
-        self._known = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
+        self._known = re.compile("|".join(map(_however_escaped, longest_first))) if longest_first else None
         self._patterns = [(re.compile(pattern, re.IGNORECASE), shown) for pattern, shown in _PATTERNS]
 
     def __call__(self, text: str) -> str:
@@ -67,8 +69,14 @@ class Redactor:
 
 
 def _spellings(secret: str) -> set[str]:
-    escaped = {json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1], repr(secret)[1:-1]}
+    escaped = {json.dumps(secret)[1:-1], repr(secret)[1:-1], repr(secret.encode())[2:-1]}
     return {secret, quote(secret, safe=""), quote(secret), *escaped}
+
+
+def _however_escaped(spelling: str) -> str:
+    """A regular expression: JSON within JSON, or the repr of one, escapes quotes and backslashes again and again."""
+    parts = re.findall(r"\\+|[\"']|[^\\\"']+", spelling)
+    return "".join(_ESCAPED.get(part[0]) or re.escape(part) for part in parts)
 
 
 def _masked_userinfo(match: re.Match[str]) -> str:
