@@ -13,7 +13,7 @@ from schemas.lanes import Lane
 from worker.calls import Calls, Means
 from worker.chunk_time import ChunkTime
 from worker.core.backoff import full_jitter
-from worker.core.chunks import CHUNK_BUDGET
+from worker.core.chunks import CHUNK_BUDGET, slice_size
 from worker.core.decisions import GiveBack, Retry
 from worker.core.quarantine import RUN_OF_FAILURES, Trip, Watch, is_answer
 from worker.core.retry_budget import RetryBudget
@@ -21,16 +21,16 @@ from worker.log import get_logger, log_context
 from worker.permit_pool import PermitPool
 from worker.recorder import Recorder, patiently
 from worker.store import quarantine
-from worker.store.claims import Claimed, Lease, claim
+from worker.store.claims import Claimed, Lease, claim, rescue_own
 from worker.store.dispatching import unpublish
-from worker.store.engine import Database, database_now
-from worker.store.pauses import is_paused, pause
+from worker.store.engine import Database
+from worker.store.gate import look
+from worker.store.pauses import pause
 from worker.store.records import Record, Worker
 from worker.telemetry import instruments
 from worker.tracing.spans import Kind, Span, span
 
 MOST_AT_ONCE = 50
-LEAST_SLICE = 25
 LEAST_PATIENCE = timedelta(seconds=3)
 LONGEST_PAUSE = timedelta(seconds=30)  # what is full may be found free: limits are raised
 LEASE_SLACK = timedelta(seconds=10)  # to write the records; a late one is repaired
@@ -53,6 +53,7 @@ class Chunk:
 class RemoteAccess:
     """One remote, as this process reaches it, and what the process has learned of it.
 
+    ``pace``: the jobs of its last chunk that ended, per second.
     ``trusts_keys``: it honours idempotency keys, and remembers each for ``key_memory``.
     ``patience`` is how long, past the chunk's time, a job that has begun may wait for its next permit.
     """
@@ -67,6 +68,7 @@ class RemoteAccess:
     patience: timedelta = LEAST_PATIENCE
     watch: Watch = field(default_factory=Watch)
     budget: RetryBudget = field(default_factory=RetryBudget)
+    pace: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,8 @@ class Executor:
 
     async def _send(self, run: "_Run") -> None:
         pool = PermitPool(run.remote.limiter, run.chunk.lane, self.uniform)
+        clock = asyncio.get_running_loop().time
+        begun = clock()
         async with run.recorder.running(), pool.running():
             means = self._means(run, pool)
             async with asyncio.TaskGroup() as group:
@@ -109,7 +113,8 @@ class Executor:
             instruments.permits_taken(
                 run.remote.name, run.chunk.lane, granted=pool.granted, refused=pool.refused, waited=pool.waited
             )
-            wait = timedelta(seconds=pool.opens_at - means.time.clock())
+            run.remote.pace = (run.claimed - run.given_back) / (clock() - begun)
+            wait = timedelta(seconds=pool.opens_at - clock())
             run.pause = min(wait, LONGEST_PAUSE) if wait > CHUNK_BUDGET and not run.chunk.probe else None
 
     def _means(self, run: "_Run", pool: PermitPool) -> Means:
@@ -166,21 +171,21 @@ class Executor:
 
     async def _claim_some(self, run: "_Run") -> None:
         """A few jobs at a time: a crash leaves few in doubt, and a chunk that is slow leaves the others to others."""
-        size = max(LEAST_SLICE, run.at_once)
-        some, run.unclaimed = run.unclaimed[:size], run.unclaimed[size:]
+        some, run.unclaimed = run.unclaimed[: run.slice], run.unclaimed[run.slice :]
         run.take_in(await patiently(lambda: self._claim(run, some), self.uniform))
 
     def _claim(self, run: "_Run", ids: Sequence[int]) -> list[Claimed]:
         chunk, remote = run.chunk, run.remote
         lasts = CHUNK_BUDGET + remote.patience + remote.request_timeout + LEASE_SLACK
         with self.database.write() as session:
-            run.clock_ahead = self.now() - database_now(session)
-            if not chunk.probe and (
-                quarantine.find(session, remote.name) or is_paused(session, remote.name, chunk.lane)
-            ):
+            gate = look(session, remote.name, chunk.lane)
+            run.clock_ahead = self.now() - gate.now
+            if gate.shut and not chunk.probe:
                 unpublish(session, ids)
                 return []
-            return claim(session, ids, Lease(chunk.id, lasts))
+            if not run.claimed:
+                rescue_own(session, chunk.job_ids, chunk.id)
+            return claim(session, ids, Lease(chunk.id, lasts), gate.now)
 
     def _close(self, run: "_Run") -> Summary:
         name, tripped, released = run.remote.name, False, False
@@ -228,8 +233,12 @@ class _Run:
         return min(MOST_AT_ONCE, self.remote.max_in_flight, len(self.chunk.job_ids))
 
     @property
+    def slice(self) -> int:
+        return slice_size(self.at_once, self.remote.pace)
+
+    @property
     def runs_low(self) -> bool:
-        return bool(self.unclaimed) and len(self.waiting) < self.at_once
+        return bool(self.unclaimed) and len(self.waiting) < max(self.at_once, self.slice // 2)
 
     def take_in(self, claimed: Sequence[Claimed]) -> None:
         self.claimed += len(claimed)

@@ -13,6 +13,7 @@ from api_adapter.rate_limit.permits import Grant, Permit, RateLimiter, Settled, 
 from schemas.lanes import Lane
 
 LEAST_PAUSE = 0.03
+GATHERING = 0.005  # seconds between two exchanges, in which what ends and what is wanted comes together
 MOST_SPREAD = 0.02  # seconds that processes are kept apart which wait for the same moment
 
 
@@ -136,7 +137,7 @@ class PermitPool:
     async def _pause(self, grant: Grant) -> None:
         """Until asking again makes sense, or something was settled that must not wait so long."""
         if not self._waiting or grant.why is Why.GRANTED:
-            await asyncio.sleep(0)
+            await asyncio.sleep(GATHERING)
             return
         seconds = max(LEAST_PAUSE, grant.retry_in.total_seconds())
         seconds += min(MOST_SPREAD, 0.1 * seconds) * self._uniform()

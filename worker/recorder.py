@@ -16,7 +16,7 @@ from worker.telemetry import instruments
 
 T = TypeVar("T")
 
-GROUP = 100
+GROUP = 200
 PAUSE = 0.25
 PATIENCE = 9  # tries, 20 s on average: past that the leases end and the jobs are rescued, reading first
 LONGEST_PAUSE = timedelta(seconds=5)

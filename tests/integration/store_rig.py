@@ -22,8 +22,8 @@ from worker.core.decisions import Decision, GiveBack, Succeed
 from worker.intake.accept import Offered, Receipt, RowFate, Unreadable, accept, canonical
 from worker.store.acceptance import Page, accept_page
 from worker.store.batches import NewBatch, open_batch, seal
-from worker.store.claims import Claimed, Lease, claim
-from worker.store.engine import Database
+from worker.store.claims import Claimed, Lease, claim, rescue_own
+from worker.store.engine import Database, database_now
 from worker.store.models import Batch, Job, KnownTarget
 from worker.store.records import Record, Tried, Worker, record
 from worker.store.tables import jobs, rejections
@@ -109,8 +109,10 @@ def resting(store: Database, quiet: Quiet, *wishes: Wish) -> list[int]:
 
 
 def take(store: Database, *ids: int, owner: str = "m-1", lasts: timedelta = LASTS) -> list[Claimed]:
+    """As a worker does that begins a chunk of these."""
     with store.write() as session:
-        return claim(session, ids, Lease(owner, lasts))
+        rescue_own(session, ids, owner)
+        return claim(session, ids, Lease(owner, lasts), database_now(session))
 
 
 def take_one(store: Database, job: int, owner: str = "m-1", lasts: timedelta = LASTS) -> Claimed:

@@ -28,7 +28,7 @@ from worker.store import quarantine
 from worker.store.batches import seal_abandoned
 from worker.store.claims import Claimed, Lease, claim, rescue
 from worker.store.dispatching import take_due, unpublish_all
-from worker.store.engine import Database, is_passing
+from worker.store.engine import Database, database_now, is_passing
 from worker.store.records import Record, record
 from worker.store.repairs import repair
 from worker.store.tables import jobs
@@ -74,7 +74,7 @@ class Hammer:
             ids = session.execute(select(jobs.c.id).where(jobs.c.state == JobState.PENDING)).scalars().all()
         ids = self.random.sample(ids, min(6, len(ids)))
         with self.store.write() as session:
-            claimed = claim(session, ids, Lease(next(self.owners), timedelta(seconds=30)))
+            claimed = claim(session, ids, Lease(next(self.owners), timedelta(seconds=30)), database_now(session))
         if self.random.random() < 0.2:
             lose_lease(self.store, *(one.id for one in claimed))
         records = [self.end(one) for one in claimed]

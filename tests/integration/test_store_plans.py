@@ -17,7 +17,7 @@ from worker.core.decisions import Retry
 from worker.store.acceptance import _lock_active, earlier_keys, lock_resources
 from worker.store.claims import Claimed, Lease, claim, rescue, something_expired
 from worker.store.dispatching import something_due, take_due, unpublish_all
-from worker.store.engine import Database
+from worker.store.engine import Database, database_now
 from worker.store.records import record
 from worker.store.tables import jobs, resources
 
@@ -75,7 +75,7 @@ def row(number: int) -> dict[str, Any]:
 
 
 def take_pending(session: Session) -> object:
-    return claim(session, IDS, Lease("m-1", LASTS))
+    return claim(session, IDS, Lease("m-1", LASTS), database_now(session))
 
 
 def take_due_ones(session: Session) -> object:

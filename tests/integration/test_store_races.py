@@ -30,7 +30,7 @@ from tests.services.processes import wait_until
 from worker.core.acceptance import Fate
 from worker.store.claims import Claimed, Lease, claim
 from worker.store.dispatching import take_due, take_probe, unpublish_all
-from worker.store.engine import Database
+from worker.store.engine import Database, database_now
 from worker.store.quarantine import release
 
 PENDING, RUNNING, SUPERSEDED = JobState.PENDING, JobState.RUNNING, JobState.SUPERSEDED
@@ -40,7 +40,7 @@ PENDING, RUNNING, SUPERSEDED = JobState.PENDING, JobState.RUNNING, JobState.SUPE
 def holding(store: Database, *ids: int) -> Iterator[None]:
     """A worker has claimed the jobs and is about to commit."""
     with store.write() as session:
-        assert [one.id for one in claim(session, ids, Lease("m-1", LASTS))] == list(ids)
+        assert [one.id for one in claim(session, ids, Lease("m-1", LASTS), database_now(session))] == list(ids)
         yield
 
 

@@ -9,9 +9,12 @@ from datetime import timedelta
 
 CHUNK_BUDGET = timedelta(seconds=2)  # a chunk sends so long at most, then gives back: lanes stay fair, a stop is quick
 LOOK_AHEAD = timedelta(seconds=10)
-LARGEST_CHUNK = 400
+LARGEST_CHUNK = 800
 SMALLEST_CHUNK = 10
-LARGEST_WINDOW = 4_000
+LEAST_SLICE = 25
+MOST_SLICE = 200
+SLICE_LASTS = timedelta(milliseconds=250)
+LARGEST_WINDOW = 8_000
 
 
 def chunk_size(requests_per_second: float) -> int:
@@ -28,6 +31,14 @@ def window(requests_per_second: float) -> int:
     """The most jobs of one remote and lane that may lie with the broker at once."""
     ahead = int(requests_per_second * LOOK_AHEAD.total_seconds())
     return max(2 * SMALLEST_CHUNK, min(LARGEST_WINDOW, ahead))
+
+
+def slice_size(at_once: int, per_second: float) -> int:
+    """How many jobs of its chunk a worker claims together, at the pace it has known so far.
+
+    A crash leaves those that it has claimed in doubt, and each claim costs a transaction.
+    """
+    return max(LEAST_SLICE, at_once, min(MOST_SLICE, int(per_second * SLICE_LASTS.total_seconds())))
 
 
 def portions(ids: Sequence[int], size: int) -> list[list[int]]:

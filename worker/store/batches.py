@@ -14,10 +14,12 @@ from schemas.lanes import Lane
 from schemas.webhooks import BatchCompleted
 from worker.core.events import Event, of_batch
 from worker.store import outbox
-from worker.store.engine import database_now
+from worker.store.engine import clock, database_now
 from worker.store.models import Batch
 from worker.store.tables import batches
 
+_BULK: Any = {"synchronize_session": False}
+_ENDED = batches.c.succeeded + batches.c.failed + batches.c.superseded + batches.c.cancelled
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 ABANDONED_AFTER = timedelta(minutes=15)
 
@@ -59,33 +61,34 @@ def count(session: Session, deltas: Mapping[int, Counter[str]]) -> None:
     """
     if not deltas:
         return
-    now = database_now(session)
     changed = {name for delta in deltas.values() for name in delta}
     statement = (
         update(batches)
         .where(batches.c.id == bindparam("batch"))
-        .values(touched_at=now, **{name: batches.c[name] + bindparam(f"add_{name}") for name in changed})
+        .values(touched_at=clock(), **{name: batches.c[name] + bindparam(f"add_{name}") for name in changed})
+        .returning((batches.c.accepted - _ENDED).label("still_open"))
     )
     rows = [
         {"batch": batch_id} | {f"add_{name}": deltas[batch_id][name] for name in changed} for batch_id in sorted(deltas)
     ]
-    for row in rows:
-        session.execute(statement, row)
-    complete(session, sorted(deltas))
+    still_open = {row["batch"]: session.execute(statement, row, execution_options=_BULK).scalar() for row in rows}
+    complete(session, [batch_id for batch_id, number in still_open.items() if not number])
 
 
 def complete(session: Session, ids: list[int]) -> None:
     """Set ``completed_at`` where a sealed batch has no open job left, and tell of it."""
-    ended = batches.c.succeeded + batches.c.failed + batches.c.superseded + batches.c.cancelled
+    if not ids:
+        return
     statement = (
         update(batches)
         .where(batches.c.id.in_(ids), batches.c.sealed_at.is_not(None), batches.c.completed_at.is_(None))
-        .where(batches.c.accepted == ended)
-        .values(completed_at=database_now(session))
+        .where(batches.c.accepted == _ENDED)
+        .values(completed_at=clock())
         .returning(batches)
     )
-    done = session.execute(statement, execution_options={"synchronize_session": False}).all()
-    outbox.tell(session, [_completed(row) for row in sorted(done, key=lambda row: row.id)])
+    done = session.execute(statement, execution_options=_BULK).all()
+    if done:
+        outbox.tell(session, [_completed(row) for row in sorted(done, key=lambda row: row.id)])
 
 
 def _completed(row: Any) -> Event:
@@ -129,7 +132,7 @@ def seal_abandoned(session: Session) -> list[int]:
         .values(sealed_at=now, abandoned=True)
         .returning(batches.c.id)
     )
-    ids = sorted(session.execute(statement, execution_options={"synchronize_session": False}).scalars())
+    ids = sorted(session.execute(statement, execution_options=_BULK).scalars())
     if ids:
         complete(session, ids)
     return ids

@@ -11,7 +11,9 @@ from sqlalchemy import (
     ColumnElement,
     ScalarSelect,
     Select,
+    Update,
     and_,
+    bindparam,
     case,
     exists,
     func,
@@ -40,6 +42,7 @@ from worker.store.twins import Twin, twins_of
 _log = get_logger(__name__)
 _BULK: Any = {"synchronize_session": False}
 RESCUED_AT_ONCE = 1_000
+HOWEVER_OFTEN = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +80,14 @@ class Claimed:
     twin: Twin | None = None
 
 
-def claim(session: Session, ids: Sequence[int], lease: Lease) -> list[Claimed]:
+def claim(session: Session, ids: Sequence[int], lease: Lease, now: datetime) -> list[Claimed]:
     """Take the jobs that are free: pending, due, and no other job of the same resource is running.
 
-    Jobs of our own lease were left running when the message's first consumer died: they are rescued at once. A job
-    that has lost ``ALONE_AFTER`` workers is taken only alone, so that a poison one takes no neighbour to the end.
+    A job that has lost ``ALONE_AFTER`` workers is taken only alone, so that a poison one takes no neighbour to the end.
     """
-    _rescue(session, _running(ids, lease.owner))
-    rows = _claim_rows(session, ids, lease, database_now(session))
+    rows = _claim_rows(session, ids, lease, now)
+    if not rows:
+        return []
     known = known_identities(session, sorted({row.resource for row in rows}))
     ours = values_in_doubt(session, [row.resource for row in rows if row.read_first])
     creations = [row.wish for row in rows if row.kind == JobKind.TARGET_CREATION]
@@ -105,6 +108,11 @@ def give_back(session: Session, fences: Mapping[int, int]) -> list[int]:
     never_sent = and_(jobs.c.attempts == 0, jobs.c.crashes == 0)
     values = {"first_sent_at": case((never_sent, None), else_=jobs.c.first_sent_at)}
     return _superseded(_return_to_pending(session, fences, values))
+
+
+def rescue_own(session: Session, ids: Sequence[int], owner: str) -> None:
+    """Jobs of our own lease were left running when the message's first consumer died: they need not wait so long."""
+    _rescue(session, _running(ids, owner))
 
 
 def something_expired(session: Session) -> bool:
@@ -174,25 +182,27 @@ def _claimed(row: Any) -> Claimed:
     )
 
 
-def _claim_rows(session: Session, ids: Sequence[int], lease: Lease, now: datetime) -> Sequence[Any]:
+def _claiming() -> Update:
+    """Made once: to put such a statement together takes longer than to run it for a few jobs."""
     other = jobs.alias("other")
-    candidates = (
+    now = bindparam("now", type_=jobs.c.due_at.type)
+    free = (
         select(jobs.c.id)
-        .where(jobs.c.id.in_(ids), jobs.c.state == JobState.PENDING, jobs.c.due_at <= now)
+        .where(jobs.c.id.in_(bindparam("ids", expanding=True)), jobs.c.state == JobState.PENDING, jobs.c.due_at <= now)
+        .where(jobs.c.crashes < bindparam("crashed_below"))
         .where(~exists().where(other.c.resource == jobs.c.resource, other.c.state == JobState.RUNNING))
         .order_by(jobs.c.id)
+        .with_for_update(skip_locked=True)
     )
-    if len(ids) > 1:
-        candidates = candidates.where(jobs.c.crashes < ALONE_AFTER)
-    statement = (
+    return (
         update(jobs)
-        .where(jobs.c.id.in_(candidates.with_for_update(skip_locked=True)))
+        .where(jobs.c.id.in_(free))
         .values(
             state=JobState.RUNNING,
-            lease_owner=lease.owner,
-            lease_until=now + lease.lasts,
+            lease_owner=bindparam("owner"),
+            lease_until=bindparam("until", type_=jobs.c.lease_until.type),
             fence=jobs.c.fence + 1,
-            first_sent_at=func.coalesce(jobs.c.first_sent_at, literal(now, jobs.c.first_sent_at.type)),
+            first_sent_at=func.coalesce(jobs.c.first_sent_at, now),
             published_until=None,
         )
         .returning(
@@ -201,7 +211,20 @@ def _claim_rows(session: Session, ids: Sequence[int], lease: Lease, now: datetim
             jobs.c.traceparent,
         )
     )  # fmt: skip
-    return session.execute(statement, execution_options=_BULK).all()
+
+
+_CLAIM = _claiming()
+
+
+def _claim_rows(session: Session, ids: Sequence[int], lease: Lease, now: datetime) -> Sequence[Any]:
+    given = {
+        "ids": ids,
+        "now": now,
+        "until": now + lease.lasts,
+        "owner": lease.owner,
+        "crashed_below": ALONE_AFTER if len(ids) > 1 else HOWEVER_OFTEN,
+    }
+    return session.execute(_CLAIM, given, execution_options=_BULK).all()
 
 
 def _return_to_pending(session: Session, fences: Mapping[int, int], values: dict[str, Any]) -> Sequence[Any]:
