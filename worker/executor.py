@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -140,19 +141,27 @@ class Executor:
                 continue
             calls = Calls(job, means)
             try:
-                with (
-                    means.time.job(),
-                    span("job", kind=Kind.CONSUMER, parent=job.traceparent, resource=job.resource) as one,
-                ):
-                    with log_context(**_ids(job, one)):
-                        record = await calls.run()
-                    one.tell(job=format_job_id(job.id), chunk=run.chunk.id, decision=type(record.decision).__name__)
+                with means.time.job(), self._observed(job, run.chunk) as one:
+                    record = await calls.run()
+                    one.tell(decision=type(record.decision).__name__)
             except Exception:  # noqa: BLE001 - a bug that one job meets must not cost its neighbours their requests
                 _log.exception("job_broke", job=format_job_id(job.id), message="its lease ends, then it goes alone")
                 continue
             finally:
                 run.observe(job, calls)
             run.recorder.add(record)
+
+    @contextmanager
+    def _observed(self, job: Claimed, chunk: Chunk) -> Iterator[Span]:
+        """In the job's trace, and found by its ids in each line that is logged meanwhile, by whomever."""
+        ids: dict[str, str | int] = {"job": format_job_id(job.id), "batch": job.id >> ROW_BITS}
+        with (
+            log_context(**ids),
+            span(
+                "job", kind=Kind.CONSUMER, parent=job.traceparent, chunk=chunk.id, resource=job.resource, **ids
+            ) as one,
+        ):
+            yield one
 
     async def _next(self, run: "_Run", means: Means) -> Claimed | None:
         """The next job; whoever finds them getting few goes for more, while the others work on."""
@@ -200,12 +209,6 @@ class Executor:
                     released = quarantine.release(session, name)
         reason = run.trip.reason if run.trip and tripped else None
         return Summary(run.claimed, run.recorder.written, run.given_back, reason, released)
-
-
-def _ids(job: Claimed, one: Span) -> dict[str, str | int]:
-    """What each line that is logged meanwhile, by whomever, is found by."""
-    ids: dict[str, str | int] = {"job": format_job_id(job.id), "batch": job.id >> ROW_BITS}
-    return ids | {"trace": one.trace} if one.trace else ids
 
 
 @dataclass(slots=True)

@@ -19,12 +19,14 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from schemas.lanes import Lane
 from tests.acceptance.collector import Collector, collecting
 from tests.acceptance.installation import Config, Installation, installed, wait_until
 from tests.acceptance.nodes import ProcessContainer
 from tests.acceptance.receivers import HEALTHY, receivers
 from tests.acceptance.wishes import wish
 from tests.services.valkey import ValkeyServer
+from worker.app import queue_name
 from worker.telemetry.catalogue import EVERY, FLEET
 from worker.telemetry.health import WITHIN, Question, judge, pulses_of
 
@@ -171,6 +173,24 @@ def test_a_process_that_stands_still_is_not_live_until_it_goes_on(watched: Watch
     with _stopped(process):
         wait_until(lambda: not watched.is_well(role, Question.LIVE, SHORT), "it is not live", seconds=20)
     wait_until(lambda: watched.is_well(role, Question.LIVE, SHORT), "it is live again", seconds=20)
+
+
+def test_a_worker_that_is_connected_and_takes_nothing_although_messages_wait_is_not_live(watched: Watched) -> None:
+    installation = watched.installation
+    control = installation.runtime.app.control
+    queues = [queue_name(lane) for lane in Lane]
+    for queue in queues:
+        control.cancel_consumer(queue)
+    try:
+        batch = installation.accept([wish(3, 44.75)])
+        wait_until(lambda: not watched.is_well("worker", Question.LIVE, SHORT), "it is not live", seconds=30)
+        assert watched.reasons("worker", Question.LIVE, SHORT)[0].startswith("worker-0: the consumer has not passed")
+        assert watched.is_well("loops", Question.LIVE)
+    finally:
+        for queue in queues:
+            control.add_consumer(queue)
+    wait_until(lambda: watched.is_well("worker", Question.LIVE, SHORT), "it is live again", seconds=30)
+    installation.await_end(batch)
 
 
 def test_one_trace_goes_from_the_producer_to_the_webhook(watched: Watched) -> None:

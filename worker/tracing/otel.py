@@ -12,6 +12,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from worker.log import log_context
 from worker.tracing import spans
 from worker.tracing.spans import Fact, Kind
 
@@ -66,7 +67,9 @@ class OtelTracer:
         with self._tracer.start_as_current_span(
             name, context, _KINDS[kind], attributes=_told(facts), links=links, record_exception=False
         ) as one:
-            yield OtelSpan(one)
+            span = OtelSpan(one)
+            with log_context(trace=span.trace):
+                yield span
 
     def headers(self) -> Mapping[str, str]:
         carrier: dict[str, str] = {}
