@@ -121,6 +121,7 @@ def known_secrets(settings: Settings) -> frozenset[str]:
     return frozenset(
         {secret.get_secret_value() for credentials in every for secret in _secrets_in(credentials)}
         | set(keys)
+        | {secret.get_secret_value() for secret in settings.source_secrets.values()}
         | {form for password in passwords for form in (password, unquote(password)) if form}
     )
 

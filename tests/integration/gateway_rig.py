@@ -77,10 +77,16 @@ def make_token(
 
 @contextmanager
 def gateway_on(
-    store: Database, folder: Path, mounts: Mapping[str, ASGIApp] | None = None, **settings: str
+    store: Database,
+    folder: Path,
+    mounts: Mapping[str, ASGIApp] | None = None,
+    variables: Mapping[str, str] | None = None,
+    **settings: str,
 ) -> Iterator[Gateway]:
     clock = Clock()
-    environ = {name: value for name, value in command_on(store, folder, **settings).environ.items() if value}
+    environ = {name: value for name, value in command_on(store, folder, **settings).environ.items() if value} | dict(
+        variables or {}
+    )
     runtime = Runtime(load_settings(environ, cwd=folder))
     services = Services(runtime, utc_now, clock.monotonic, os.urandom)
     gateway = Gateway(store, services, clock)

@@ -4,19 +4,34 @@ The policy has a schema of its own.
 """
 
 from datetime import timedelta
+from enum import StrEnum
 from ipaddress import ip_network
 from typing import Annotated, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StringConstraints,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 
-from schemas.names import ProfileName, UsecaseName
+from schemas.names import ProfileName, UsecaseName, check_customer
 from schemas.policy import DriftMode
 from worker.configuration.values import duration, shown_duration, whole
 
 _SECOND, _MINUTE, _HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
 _NOW = timedelta(0)
 _YEAR = timedelta(days=365)
+
+
+class Signing(StrEnum):
+    STANDARD_WEBHOOKS = "standard-webhooks"
+    HMAC = "hmac-sha256"
 
 
 def _check_share(value: object) -> float:
@@ -28,6 +43,9 @@ def _check_share(value: object) -> float:
 Share = Annotated[float, BeforeValidator(_check_share)]
 Cadence = Annotated[timedelta, duration(_MINUTE, _YEAR)]
 SourceName = Annotated[str, StringConstraints(pattern=r"^[^\s\x00-\x1f\x7f]{1,500}$")]
+SourceSlug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,49}$")]
+HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]{1,100}$")]
+VariableName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,199}$")]
 ColumnName = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
 
@@ -108,12 +126,41 @@ class ReconcileOptions(_Table):
     usecases: dict[UsecaseName, Cadence] = Field(default_factory=dict)
 
 
+class SourceOptions(_Table):
+    """How a source of the roster signs what it posts, and which customers it may speak of; without any, all.
+
+    ``hmac-sha256``: ``header`` holds the HMAC of the body, in hex or base64; with ``timestamp_header`` that of
+    ``TIMESTAMP.BODY``, which has to be of now.
+    """
+
+    verify: Signing
+    secret_env: VariableName | None = None
+    secret_file: Annotated[str, StringConstraints(min_length=1, max_length=1_000)] | None = None
+    header: HeaderName | None = None
+    timestamp_header: HeaderName | None = None
+    customers: tuple[Annotated[str, AfterValidator(check_customer)], ...] = ()
+
+    def __str__(self) -> str:
+        return self.verify
+
+    @model_validator(mode="after")
+    def _goes_together(self) -> Self:
+        if (self.secret_env is None) == (self.secret_file is None):
+            raise ValueError("needs secret_env or secret_file, one of them, for the secret that it signs with")
+        if self.verify is Signing.HMAC and self.header is None:
+            raise ValueError("needs header: the one that holds the signature")
+        if self.verify is Signing.STANDARD_WEBHOOKS and (self.header or self.timestamp_header):
+            raise ValueError("takes no header: standard-webhooks has names of its own")
+        return self
+
+
 class GatewayOptions(_Table):
     """``backlog``: with more jobs waiting to be sent nothing more is taken. The sizes are those of a request's body."""
 
     backlog: Annotated[int, whole(1, 100_000_000)] = 1_000_000
     json_megabytes: Annotated[int, whole(1, 1_000)] = 8
     file_megabytes: Annotated[int, whole(1, 100_000)] = 1_000
+    sources: dict[SourceSlug, SourceOptions] = Field(default_factory=dict)
 
     @property
     def json_bytes(self) -> int:

@@ -13,10 +13,12 @@ from schemas.coaching import EvaluationPeriod, OverriddenAgent, TaskCompleteConf
 from schemas.policy import Policy, QuotaRule, TargetRule
 from worker.configuration.file import SettingsFile, dotted
 from worker.configuration.oversight import (
+    GatewayOptions,
     GuardOptions,
     ReconcileOptions,
     RosterColumns,
     RosterOptions,
+    SourceOptions,
     WebhookOptions,
 )
 from worker.configuration.redaction import mask_url
@@ -27,6 +29,7 @@ _MODELS: Mapping[str, type[BaseModel]] = {
     "guard": GuardOptions,
     "reconcile": ReconcileOptions,
     "webhooks": WebhookOptions,
+    "gateway": GatewayOptions,
     "policy": Policy,
     "policy.quotas": QuotaRule,
     "policy.quotas.period": EvaluationPeriod,
@@ -184,7 +187,8 @@ def _written(path: Sequence[str | int]) -> str:
 def _stranger(path: Sequence[str | int]) -> str:
     """Which names there are at this place."""
     name = str(path[-1])
-    model = _MODELS.get(_snake(_written(path[:-1])))
+    within = _snake(_written(path[:-1]))
+    model = SourceOptions if within.startswith("gateway.sources.") else _MODELS.get(within)
     known = sorted(model.model_fields) if model else []
     if _snake(name) in known:
         return "it is given twice, in two spellings; keep one"

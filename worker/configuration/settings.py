@@ -31,6 +31,7 @@ from worker.configuration.remote_settings import (
 )
 from worker.configuration.remotes import DEFAULT_REMOTE, NoRemote, Remote, RemoteOptions
 from worker.configuration.socket_path import socket_path, socket_url
+from worker.configuration.source_secrets import resolve_source_secrets, signing_variables
 from worker.configuration.sources import (
     CONFIG_VARIABLE,
     DEFAULT,
@@ -75,6 +76,7 @@ class Settings(RemoteOptions):
     webhook_key: SecretStr | None = None
     webhooks: WebhookOptions = WebhookOptions()
     gateway: GatewayOptions = GatewayOptions()
+    source_secrets: Mapping[str, SecretStr] = Field(default=MappingProxyType({}), exclude=True)
     remotes: tuple[Remote, ...] = ()
     roster: RosterOptions = RosterOptions()
     guard: GuardOptions = GuardOptions()
@@ -140,9 +142,10 @@ class _Collected:
     tables: Mapping[str, Layer]
     oversight: Mapping[str, BaseModel]
     origins: Mapping[str, Origin]
+    folder: Path
 
 
-_DERIVED = {"credentials", "embedded_broker", "remotes", "provenance", WEBHOOK_KEY, *OVERSIGHT}
+_DERIVED = {"credentials", "embedded_broker", "remotes", "provenance", "source_secrets", WEBHOOK_KEY, *OVERSIGHT}
 NAMES = Names(
     plain=frozenset(Settings.model_fields) - _DERIVED,
     remote=frozenset(RemoteOptions.model_fields) - _DERIVED,
@@ -155,7 +158,9 @@ def _collect(environ: Mapping[str, str], cwd: Path, problems: list[str]) -> _Col
     default_home = _default_home(environ)
     file = _settings_file(environ, cwd, default_home, problems)
     in_file, tables = from_file(file, NAMES, problems) if file else ({}, {})
-    variables = from_variables(environ, variables_named([in_file, *tables.values()]), NAMES, problems)
+    oversight = resolve_oversight(file, problems)
+    named = variables_named([in_file, *tables.values()]) | signing_variables(oversight)
+    variables = from_variables(environ, named, NAMES, problems)
     folder = file.path.parent if file else cwd
     top = merge(
         {"home": Given("home", default_home, DEFAULT)} if default_home else {},
@@ -163,7 +168,7 @@ def _collect(environ: Mapping[str, str], cwd: Path, problems: list[str]) -> _Col
         absolute_paths(variables, cwd, user_home),
     )
     remotes = {name: absolute_paths(table, folder, user_home) for name, table in tables.items()}
-    return _Collected(read_urls(top, problems), remotes, resolve_oversight(file, problems), oversight_origins(file))
+    return _Collected(read_urls(top, problems), remotes, oversight, oversight_origins(file), folder)
 
 
 def _default_home(environ: Mapping[str, str]) -> Path | None:
@@ -201,6 +206,7 @@ def _resolve(given: _Collected, environ: Mapping[str, str], *, terminal: bool, p
         WEBHOOK_KEY: resolve_webhook_key(top, environ, problems),
         "embedded_broker": "broker_url" not in given.top,
         "provenance": _provenance(top, given),
+        "source_secrets": resolve_source_secrets(given.oversight, environ, given.folder, problems),
         **given.oversight,
     }
     settings = validated(Settings, plain, derived, problems)

@@ -10,6 +10,7 @@ from worker.gateway import problems
 from worker.gateway.health import health_routes
 from worker.gateway.metrics import Counted, metrics_routes
 from worker.gateway.reading import reading_routes
+from worker.gateway.roster import RosterDoor, roster_routes
 from worker.gateway.services import Services
 from worker.gateway.update_routes import update_routes
 from worker.gateway.updates import UpdateDoor
@@ -30,6 +31,7 @@ def create_app(services: Services, mounts: Mapping[str, ASGIApp] | None = None) 
     problems.install(app)
     door = UpdateDoor(services)
     app.include_router(update_routes(door))
+    app.include_router(roster_routes(RosterDoor(services)))
     app.include_router(reading_routes(services))
     app.include_router(watching_routes(services))
     app.include_router(health_routes(services))
