@@ -25,6 +25,7 @@ PAGES = [
 ]
 _BLOCK = re.compile(r"^( *)```(\w*)\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"(?<!\\)\]\(([^)\s]+)\)")
+COMMAND: Any = typer.main.get_command(build())
 _OURS = ("worker", "api_adapter", "schemas")
 
 
@@ -119,7 +120,7 @@ def _named_in_prose() -> Iterator[Any]:
 def test_every_command_named_in_a_sentence_exists_with_its_options(span: str) -> None:
     """A group may be named as a whole there."""
     _, *words = shlex.split(span.replace("…", " ").replace("'", ""))
-    found: Any = typer.main.get_command(build())
+    found = COMMAND
     while words and words[0] in getattr(found, "commands", {}):
         found, words = found.commands[words[0]], words[1:]
     assert found.name != "coachsync", f"no command: {span}"

@@ -19,6 +19,7 @@ SEVERITY = {
     for group in yaml.safe_load((ROOT / "deploy" / "prometheus" / "alerts.yml").read_text())["groups"]
     for rule in group["rules"]
 }
+COMMAND: Any = typer.main.get_command(build())
 COMMANDS = [
     pytest.param(command, id=f"{name}: {command}")
     for name, text in ENTRIES.items()
@@ -47,7 +48,7 @@ def test_a_critical_alert_wakes_somebody_and_one_that_informs_wakes_nobody(name:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_that_it_names_exists_with_these_options(command: str) -> None:
     _, *words = shlex.split(command)
-    found: Any = typer.main.get_command(build())
+    found = COMMAND
     while words and words[0] in getattr(found, "commands", {}):
         found, words = found.commands[words[0]], words[1:]
     assert not getattr(found, "commands", None), f"{found.name} is a group"
