@@ -1,24 +1,30 @@
 """A backup taken under load is one moment of the database, and works once it is restored: with the page's commands."""
 
+import asyncio
 import re
 import shutil
 import sqlite3
 import subprocess
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
 from threading import Event, Thread
 
 import pytest
 from sqlalchemy import make_url, select, text
 
+from schemas.policy import Policy
+from tests.integration.executor_rig import Rig, rigged
+from tests.integration.executor_rig import wish as target_wish
+from tests.integration.oversight_rig import Centre, Overseen
 from tests.integration.store_rig import assert_adds_up, job_of, offer, settle, wish
+from tests.integration.webhook_rig import make_endpoint, messages
 from tests.services.postgres import _binaries
 from tests.services.processes import wait_until
 from worker.store import schema
 from worker.store.engine import Database
 from worker.store.history import installation_salt
-from worker.store.tables import batches
+from worker.store.tables import batches, drifts
 
 PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "back-up-and-restore.md").read_text()
 VACUUM = re.findall(r'"(VACUUM INTO \'.*\')"', PAGE)
@@ -126,3 +132,58 @@ def test_a_postgresql_database_is_backed_up_under_load_and_restored(
     assert_whole(restored, committed)
     assert_at_work(restored, "postgresql")
     restored.close()
+
+
+def test_after_an_older_backup_what_is_applied_again_is_told_anew_and_a_reconciliation_shows_what_is_not(
+    sqlite_store: Database, tmp_path: Path
+) -> None:
+    """The job has the id of the one that was lost. With the new salt no receiver takes its message for that one's."""
+
+    async def scene() -> None:
+        async with rigged(sqlite_store) as rig:
+            overseen = Overseen(Centre(sqlite_store, policy=Policy()), rig)
+            make_endpoint(sqlite_store)
+            await _applied(rig, {1: 81.5, 2: 50.5})
+            _copy(_path_of(sqlite_store), tmp_path / "backup.db")
+            lost = await _applied(rig, {1: 90.0, 2: 70.0})
+            told = {message.job_id: message.id for message in messages(sqlite_store)}
+
+            _copy(tmp_path / "backup.db", _path_of(sqlite_store))
+            with sqlite_store.write() as session:
+                session.execute(text(NEW_SALT["sqlite"]))
+            again = await _applied(rig, {1: 90.0})
+            assert again == lost[:1]
+            assert {message.job_id: message.id for message in messages(sqlite_store)}[again[0]] != told[lost[0]]
+            await overseen.pass_over()
+            assert _open_drifts(sqlite_store) == [("50.5", "70", "changed", "observed")]
+            assert (rig.value(1), rig.value(2)) == (90.0, 70.0), "nothing is overwritten meanwhile"
+
+            await _applied(rig, {2: 70.0})
+            await overseen.pass_over()
+            assert _open_drifts(sqlite_store) == []
+            assert_adds_up(sqlite_store)
+
+    asyncio.run(scene())
+
+
+async def _applied(rig: Rig, values: Mapping[int, float]) -> list[int]:
+    ids = list(rig.accept(*(target_wish(number, value) for number, value in values.items())))
+    await rig.run(*ids)
+    return ids
+
+
+def _open_drifts(store: Database) -> list[tuple[str, str, str, str]]:
+    columns = drifts.c
+    query = select(columns.wanted, columns.found, columns.kind, columns.action).where(columns.closed_at.is_(None))
+    with store.read() as session:
+        return [tuple(row) for row in session.execute(query)]
+
+
+def _path_of(store: Database) -> Path:
+    return Path(str(make_url(store.url).database))
+
+
+def _copy(source: Path, target: Path) -> None:
+    """All of the one takes the place of all of the other, in one transaction."""
+    with closing(sqlite3.connect(source)) as reader, closing(sqlite3.connect(target)) as writer:
+        reader.backup(writer)
