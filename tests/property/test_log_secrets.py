@@ -110,7 +110,7 @@ def _written(carried: object) -> None:
 @pytest.mark.parametrize("form", ["human", "json"])
 @pytest.mark.parametrize("carrier", CARRIERS)
 @given(middle=MIDDLE)
-@settings(max_examples=12)
+@settings(max_examples=6)
 def test_no_secret_of_the_settings_is_in_any_line(
     tmp_path_factory: pytest.TempPathFactory, carrier: str, form: str, middle: str
 ) -> None:
@@ -124,7 +124,7 @@ def test_no_secret_of_the_settings_is_in_any_line(
 
 
 @given(middle=MIDDLE)
-@settings(max_examples=12)
+@settings(max_examples=6)
 def test_the_credentials_of_a_client_are_not_shown_as_basic_sends_them(
     tmp_path_factory: pytest.TempPathFactory, middle: str
 ) -> None:
@@ -157,7 +157,7 @@ STRANGERS: dict[str, Callable[[str], str]] = {
 @pytest.mark.parametrize("form", ["human", "json"])
 @pytest.mark.parametrize("where", STRANGERS)
 @given(middle=WEB)
-@settings(max_examples=12)
+@settings(max_examples=6)
 def test_what_looks_like_one_is_not_shown_although_nobody_has_named_it(
     tmp_path_factory: pytest.TempPathFactory, where: str, form: str, middle: str
 ) -> None:

@@ -114,6 +114,19 @@ def test_a_shorter_pulse_leaves_nothing_of_a_longer_one(tmp_path: Path, told: Pu
     assert written.lacks == {}
 
 
+@pytest.mark.parametrize("garbage", ["", "{", "[]", "7", "{}", '{"parts": {"a": {"b": 1}}}', "\x00" * 70_000])
+def test_a_pulse_that_is_none_is_not_taken_for_one(tmp_path: Path, garbage: str) -> None:
+    (tmp_path / "pulse").write_text(garbage)
+    assert read_pulse(tmp_path) is None
+
+
+def test_what_is_no_slot_is_passed_over(tmp_path: Path) -> None:
+    slot = take_slot(tmp_path, "worker")
+    (slot.folder.parent / "worker-x").mkdir()
+    (slot.folder.parent / "worker-7").write_text("a file")
+    assert slots_in_use(tmp_path, "worker") == [slot]
+
+
 def test_a_slot_is_its_process_s_while_it_lives_and_empty_for_the_next(tmp_path: Path) -> None:
     first, second = take_slot(tmp_path, "worker"), take_slot(tmp_path, "worker")
     loops = take_slot(tmp_path, "loops")

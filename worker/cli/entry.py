@@ -26,6 +26,8 @@ def _health() -> None:
         sys.exit(app(standalone_mode=False) or 0)
     except typer.exceptions.TyperException as error:
         _end(f"{error.format_message().replace('Value error, ', '')} (--help says more)", error.exit_code)
+    except OSError as error:
+        _end(f"{error.filename}: {error.strerror}; ask as the user whose processes they are", 2)
     except problems.SettingsError as error:
         _end(str(error), 2)
 

@@ -64,7 +64,7 @@ class PulseWriter:
 
 
 def read_pulse(folder: Path) -> Pulse | None:
-    """None where the process has not said anything yet."""
+    """None where the process has not said anything yet, or nothing that this program understands."""
     for _ in range(_READS):
         try:
             told: dict[str, Any] = json.loads((folder / _FILE).read_bytes())
@@ -72,6 +72,6 @@ def read_pulse(folder: Path) -> Pulse | None:
             return Pulse(**told, parts=parts)
         except FileNotFoundError:
             return None
-        except ValueError:
+        except (ValueError, TypeError, LookupError, AttributeError):
             continue
     return None

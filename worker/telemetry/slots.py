@@ -36,8 +36,9 @@ def take_slot(home: Path, role: str) -> Slot:
 
 def slots_in_use(home: Path, role: str | None = None) -> list[Slot]:
     """Those whose process lives, by name."""
-    slots = [Slot(folder.name.rpartition("-")[0], folder.name, folder) for folder in (home / PLACE).glob("*-*")]
-    return sorted((slot for slot in slots if role in (None, slot.role) and _is_held(slot)), key=lambda slot: slot.name)
+    folders = sorted((home / PLACE).glob("*-*"))
+    slots = [Slot(folder.name.rpartition("-")[0], folder.name, folder) for folder in folders]
+    return [slot for slot in slots if role in (None, slot.role) and _is_held(slot)]
 
 
 def _free(place: Path, role: str) -> Iterator[Slot]:
@@ -59,7 +60,7 @@ def _free(place: Path, role: str) -> Iterator[Slot]:
 def _is_held(slot: Slot) -> bool:
     try:
         lock = os.open(slot.folder / _LOCK, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
     try:
         fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
