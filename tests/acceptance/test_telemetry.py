@@ -158,7 +158,7 @@ def test_the_command_says_it_to_a_probe(watched: Watched) -> None:
 def test_a_probe_loads_neither_database_nor_broker_nor_http() -> None:
     loaded = "import sys, worker.cli.health as _, worker.cli.entry as _; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, timeout=60, check=True)
-    assert not {"sqlalchemy", "celery", "kombu", "redis", "httpx", "aiohttp", "prometheus_client"} & set(
+    assert not {"pydantic", "sqlalchemy", "celery", "kombu", "redis", "httpx", "aiohttp", "prometheus_client"} & set(
         done.stdout.split()
     )
 

@@ -16,7 +16,6 @@ def main() -> None:
 def _health() -> None:
     """As ``worker.cli.main`` runs it, with one group registered."""
     health = import_module("worker.cli.health")
-    problems = import_module("worker.configuration.problems")
     app = typer.Typer(
         name="coachsync", pretty_exceptions_enable=False, rich_markup_mode="markdown", add_completion=False
     )
@@ -28,7 +27,9 @@ def _health() -> None:
         _end(f"{error.format_message().replace('Value error, ', '')} (--help says more)", error.exit_code)
     except OSError as error:
         _end(f"{error.filename}: {error.strerror}; ask as the user whose processes they are", 2)
-    except problems.SettingsError as error:
+    except Exception as error:
+        if type(error).__name__ != "SettingsError":  # whose module is loaded only where it was raised
+            raise
         _end(str(error), 2)
 
 

@@ -6,11 +6,13 @@ import sys
 import time
 from collections.abc import Mapping
 from enum import StrEnum
+from importlib import import_module
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from worker.configuration.settings import from_environment
+from worker.configuration.home import home_given
 from worker.telemetry.health import WITHIN, Question, Verdict, judge, pulses_of
 from worker.telemetry.pulse import Pulse
 
@@ -48,7 +50,7 @@ def health(
     if _live + ready + startup > 1:
         raise typer.BadParameter("give one of --live, --ready and --startup")
     question = Question.READY if ready else Question.STARTUP if startup else Question.LIVE
-    pulses = pulses_of(from_environment().home, role, socket.gethostname())
+    pulses = pulses_of(_home(), role, socket.gethostname())
     now = time.monotonic()
     verdict = judge(pulses, question, now, within)
     if as_json:
@@ -56,6 +58,10 @@ def health(
     else:
         sys.stdout.write("\n".join(verdict.reasons or (f"{role}: {question}",)) + "\n")
     raise typer.Exit(0 if verdict.well else 1)
+
+
+def _home() -> Path:
+    return home_given() or import_module("worker.configuration.settings").from_environment().home
 
 
 def _record(

@@ -12,9 +12,10 @@ from prometheus_client import values
 from redis import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
+from worker.configuration.problems import SettingsError
 from worker.configuration.settings import hand_down
 from worker.telemetry.pulse import Part, Pulse, PulseWriter
-from worker.telemetry.slots import Slot, take_slot
+from worker.telemetry.slots import Slot, lives, take_slot
 
 WATCH = "watch"
 LOOKS_EVERY = 1.0
@@ -31,9 +32,13 @@ class Attendance:
 def attend(home: Path, role: str, parts: Mapping[str, float], monotonic: Callable[[], float]) -> Attendance:
     """``parts``: what must pass again and again, with the longest pause each takes by itself, in seconds.
 
-    Before anything is counted: what this process and its forked children count then lies in the slot.
+    Before anything is counted: what this process and its forked children count then lies in the slot. Raises
+    ``SettingsError`` where the home cannot be written.
     """
-    slot = take_slot(home, role)
+    try:
+        slot = take_slot(home, role)
+    except OSError as error:
+        raise SettingsError((f"COACHSYNC_HOME: {home} cannot be written ({error.strerror}); name another",)) from error
     _count_in(slot.folder)
     pauses = {name: Part(every) for name, every in {WATCH: _LOOK_LASTS, **parts}.items()}
     return Attendance(
@@ -89,18 +94,8 @@ class Watch(threading.Thread):
 def forget_dead(folder: Path) -> None:
     """What a child had under way when it died is under way no more."""
     for file in folder.glob("gauge_live*.db"):
-        if not _lives(int(file.stem.rpartition("_")[2])):
+        if not lives(int(file.stem.rpartition("_")[2])):
             file.unlink(missing_ok=True)
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # it is there, and another's
-        return True
-    return True
 
 
 def _problem(reach: Callable[[], object]) -> str:

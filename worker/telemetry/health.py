@@ -10,7 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from worker.telemetry.pulse import Part, Pulse, read_pulse
-from worker.telemetry.slots import slots_in_use
+from worker.telemetry.slots import lives, slots_in_use
 
 WITHIN = 120.0  # seconds; Celery alone takes 30 to notice that a broker is back
 
@@ -33,9 +33,12 @@ class Verdict:
 
 
 def pulses_of(home: Path, role: str, host: str) -> dict[str, Pulse]:
-    """Of the processes of a role on this machine, by slot: a home may be shared by several."""
+    """Of the processes of a role on this machine, by slot: a home may be shared by several.
+
+    One that has died may have left children that come to their end; what it said before counts no more.
+    """
     told = {slot.name: read_pulse(slot.folder) for slot in slots_in_use(home, role)}
-    return {name: pulse for name, pulse in told.items() if pulse and pulse.host == host}
+    return {name: pulse for name, pulse in told.items() if pulse and pulse.host == host and lives(pulse.pid)}
 
 
 def judge(pulses: Mapping[str, Pulse], question: Question, now: float, within: float = WITHIN) -> Verdict:

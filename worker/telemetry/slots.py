@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
-from worker.configuration.problems import SettingsError
-
 PLACE = "processes"
 _LOCK = "lock"
 
@@ -27,11 +25,8 @@ class Slot:
 
 
 def take_slot(home: Path, role: str) -> Slot:
-    """The first free one of the role, empty. Raises ``SettingsError`` where the home cannot be written."""
-    try:
-        return next(_free(home / PLACE, role))
-    except OSError as error:
-        raise SettingsError((f"COACHSYNC_HOME: {home} cannot be written ({error.strerror}); name another",)) from error
+    """The first free one of the role, empty. Raises ``OSError`` where the home cannot be written."""
+    return next(_free(home / PLACE, role))
 
 
 def slots_in_use(home: Path, role: str | None = None) -> list[Slot]:
@@ -55,6 +50,17 @@ def _free(place: Path, role: str) -> Iterator[Slot]:
             if left.name != _LOCK:
                 left.unlink()
         yield slot
+
+
+def lives(pid: int) -> bool:
+    """On this machine; one that has ended and that nobody has asked for yet is not told from one that lives."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # it is there, and another's
+        return True
+    return True
 
 
 def _is_held(slot: Slot) -> bool:
