@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from benchmarks import forecast, growth, idle, mixed, quarantine, webhooks
+from benchmarks import console, forecast, growth, idle, mixed, quarantine, webhooks
 from benchmarks.enqueue import workload as enqueue
 from benchmarks.figures import Table
 from benchmarks.gateway import workload as gateway
@@ -21,6 +21,7 @@ WORKLOADS: dict[str, Callable[[Site, Scale], Iterator[Table]]] = {
     "outage": outage.measure,
     "growth": growth.measure,
     "webhooks": webhooks.measure,
+    "console": console.measure,
     "idle": idle.measure,
     "forecast": forecast.measure,
     "quarantine": quarantine.measure,
