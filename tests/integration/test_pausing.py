@@ -8,7 +8,7 @@ from schemas.ids import format_job_id
 from schemas.lanes import Lane
 from tests.integration.cli_rig import Command, chosen_store, command_on, on_both
 from tests.integration.store_rig import job_of, wish
-from worker.store import pauses
+from worker.store import gate, pauses
 from worker.store.engine import Database
 
 
@@ -24,9 +24,11 @@ def coachsync(store: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def paused(store: Database) -> set[Lane]:
-    """As dispatcher, reconciler and executor ask."""
+    """As dispatcher and reconciler ask, and as a worker looks before each claim."""
     with store.read() as session:
-        return {lane for lane in Lane if pauses.is_paused(session, "default", lane)}
+        asked = {lane for lane in Lane if pauses.is_paused(session, "default", lane)}
+        assert {lane for lane in Lane if gate.look(session, "default", lane).shut} == asked
+    return asked
 
 
 @on_both

@@ -1,11 +1,12 @@
 """What is known of targets and quotas: the remote's last word on each, and the wishes that stand against it."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, ScalarSelect, func, or_, select
+from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
 from worker.store.models import KnownTarget, QuotaAnswer, Resource
@@ -98,24 +99,36 @@ class QuotaFilter:
 
 def list_quotas(session: Session, chosen: QuotaFilter, limit: int) -> list[CurrentQuota]:
     """The newest answer of each resource, by name."""
-    columns = quota_answers.c
-    newest = (
-        select(func.max(columns.id))
-        .where(*chosen.conditions)
-        .group_by(columns.resource)
-        .order_by(columns.resource)
-        .limit(limit)
-    )
-    query = select(QuotaAnswer, _previous(), _since()).where(columns.id.in_(newest)).order_by(columns.resource)
-    return [CurrentQuota(*row) for row in session.execute(query)]
+    return _current(session, chosen.conditions, limit)
 
 
 def answers_of(session: Session, names: Collection[str]) -> dict[str, CurrentQuota]:
     """The newest answer of each of these resources that has one."""
+    asked = quota_answers.c.resource.in_(sorted(names))
+    return {one.answer.resource: one for one in _current(session, [asked], len(names))}
+
+
+def _current(session: Session, conditions: Sequence[ColumnElement[bool]], limit: int) -> list[CurrentQuota]:
+    """In two steps, each with a LIMIT: PostgreSQL would look for the other answer again for each row of the present."""
     columns = quota_answers.c
-    newest = select(func.max(columns.id)).where(columns.resource.in_(sorted(names))).group_by(columns.resource)
-    query = select(QuotaAnswer, _previous(), _since()).where(columns.id.in_(newest))
-    return {row[0].resource: CurrentQuota(*row) for row in session.execute(query)}
+    newest = select(func.max(columns.id).label("id")).where(*conditions).group_by(columns.resource)
+    page = newest.order_by(columns.resource).limit(limit).subquery()
+    found = (
+        select(quota_answers, _last_other().label("other_id"))
+        .join(page, page.c.id == columns.id)
+        .limit(limit)
+        .subquery()
+    )
+    before, present = quota_answers.alias("before"), quota_answers.alias("present")
+    previous = select(before.c.total_agent_quota).where(before.c.id == found.c.other_id).scalar_subquery()
+    since = (
+        select(func.min(present.c.answered_at))
+        .where(present.c.resource == found.c.resource, present.c.id > func.coalesce(found.c.other_id, 0))
+        .scalar_subquery()
+    )
+    answer = aliased(QuotaAnswer, found)
+    query = select(answer, previous, since).order_by(found.c.resource)
+    return [CurrentQuota(*row) for row in session.execute(query)]
 
 
 def newest_quota(session: Session, resource: str) -> QuotaAnswer | None:
@@ -150,31 +163,15 @@ def quota_resources(session: Session, template: str, limit: int) -> list[str]:
 
 
 def _last_other() -> ScalarSelect[int]:
-    """The id of the newest answer of the same resource that gave another quota."""
+    """The id of the newest answer of the same resource that gave another quota.
+
+    Ordered as its index is: by the id alone PostgreSQL goes back through the answers of all resources.
+    """
     other = quota_answers.alias("other")
     same = other.c.resource == quota_answers.c.resource
-    return (
-        select(func.max(other.c.id))
-        .where(same, other.c.total_agent_quota != quota_answers.c.total_agent_quota)
-        .correlate(quota_answers)
-        .scalar_subquery()
-    )
-
-
-def _previous() -> ScalarSelect[int]:
-    before = quota_answers.alias("before")
-    query = select(before.c.total_agent_quota).where(before.c.id == _last_other())
-    return query.correlate(quota_answers).scalar_subquery()
-
-
-def _since() -> ScalarSelect[datetime]:
-    present = quota_answers.alias("present")
-    return (
-        select(func.min(present.c.answered_at))
-        .where(present.c.resource == quota_answers.c.resource, present.c.id > func.coalesce(_last_other(), 0))
-        .correlate(quota_answers)
-        .scalar_subquery()
-    )
+    query = select(other.c.id).where(same, other.c.total_agent_quota != quota_answers.c.total_agent_quota)
+    newest = query.order_by(other.c.resource.desc(), other.c.id.desc()).limit(1)
+    return newest.correlate(quota_answers).scalar_subquery()
 
 
 def _quota_conditions(template: str | None, usecase: str | None) -> list[ColumnElement[bool]]:
