@@ -36,6 +36,7 @@ TARGETS = 12_000
 CHILDREN = 2
 SEED = 183  # of the faults: with it each of the eleven kinds has struck within 400 requests
 SKEWED = Path(__file__).with_name("skewed")
+MODULE = [sys.executable, "-P", "-m", "worker.cli"]  # of whatever version PYTHONPATH leads to, not of where we are
 COACHSYNC = str(Path(sys.executable).with_name("coachsync"))
 _PATH = {"PATH": os.environ["PATH"]}  # noqa: TID251 - what our children need of our environment
 
@@ -212,7 +213,14 @@ class Installation:
         self, name: str, arguments: list[str], env: dict[str, str], ready: Callable[[str], bool]
     ) -> ProcessContainer:
         forked = "PYTHONPATH" not in env  # which counts where Python starts anew
-        program = Program(name, [COACHSYNC, *arguments], env, self.folder / f"{name}.log", ready, forked)
+        program = Program(
+            name,
+            [*(MODULE if "PYTHONPATH" in env else [COACHSYNC]), *arguments],
+            env,
+            self.folder / f"{name}.log",
+            ready,
+            forked,
+        )
         self.started[name] = ProcessContainer(program)
         return self.started[name]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from schemas.jobs import JobState
-from tests.acceptance.installation import COACHSYNC, Config, Installation
+from tests.acceptance.installation import MODULE, Config, Installation
 from tests.acceptance.wishes import wish
 from tests.services.valkey import ValkeyServer
 from worker.store import schema
@@ -47,7 +47,7 @@ def installation(postgres_url: str, tmp_path: Path, own_valkey: ValkeyServer) ->
 
 def run(earlier: Path, installation: Installation, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [COACHSYNC, *arguments],
+        [*MODULE, *arguments],
         env=installation.env | {"PYTHONPATH": str(earlier)},
         cwd=installation.folder,
         capture_output=True,
