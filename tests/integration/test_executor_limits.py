@@ -84,7 +84,7 @@ def test_a_chunk_does_not_wait_for_a_limit_that_outlasts_it_and_leaves_its_lane_
             jobs = rig.accept(*(wish(number) for number in range(30)))
             started = time.monotonic()
             await rig.run(*jobs)
-            assert time.monotonic() - started < BUDGET / 2
+            assert time.monotonic() - started < BUDGET
             assert set(states(store, jobs)) == {JobState.PENDING}
             with store.read() as session:
                 assert is_paused(session, "default", Lane.BULK)

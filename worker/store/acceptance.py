@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, select, update
 from sqlmodel import Session
 
 from schemas.ids import ROW_BITS
@@ -25,9 +25,9 @@ from worker.core.acceptance import (
     plan_acceptance,
 )
 from worker.store import batches as batch_store
+from worker.store.bulk import insert_missing, insert_rows, update_rows
 from worker.store.engine import database_now
 from worker.store.tables import jobs, rejections, resources, targets
-from worker.store.upsert import insert_missing
 
 IN_AT_ONCE = 500
 
@@ -183,8 +183,7 @@ def _insert_jobs(
     session: Session, page: Page, plan: Acceptance, now: datetime, remote_of: Callable[[str], str]
 ) -> None:
     rows = [_job_row(page, accepted, now, remote_of) for accepted in plan.accepted]
-    if rows:
-        session.execute(insert(jobs), rows)
+    insert_rows(session, jobs, rows)
 
 
 def _job_row(page: Page, accepted: Accepted, now: datetime, remote_of: Callable[[str], str]) -> dict[str, Any]:
@@ -228,23 +227,16 @@ def _insert_rejections(session: Session, page: Page, plan: Acceptance) -> None:
         }
         for row in [*page.rejected, *refused]
     ]
-    if rows:
-        session.execute(insert(rejections), rows)
+    insert_rows(session, rejections, rows)
 
 
 def _raise_versions(session: Session, plan: Acceptance, before: dict[str, Standing]) -> None:
     rows = [
-        {"resource": name, "to": standing.version, "newest": standing.newest_job_id}
+        {"name": name, "version": standing.version, "newest_job_id": standing.newest_job_id}
         for name, standing in sorted(plan.standings.items())
         if standing is not before.get(name)
     ]
-    if rows:
-        statement = update(resources).where(resources.c.name == bindparam("resource"))
-        session.execute(
-            statement.values(version=bindparam("to"), newest_job_id=bindparam("newest")),
-            rows,
-            execution_options={"synchronize_session": False},
-        )
+    update_rows(session, resources, rows)
 
 
 def _counts(page: Page, plan: Acceptance) -> dict[int, Counter[str]]:

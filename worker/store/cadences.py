@@ -8,9 +8,9 @@ from typing import Any
 from sqlalchemy import select, update
 from sqlmodel import Session
 
+from worker.store.bulk import insert_missing
 from worker.store.engine import database_now
 from worker.store.tables import cadences
-from worker.store.upsert import insert_missing
 
 _BULK: Any = {"synchronize_session": False}
 _SECOND = timedelta(seconds=1)

@@ -4,11 +4,11 @@ from sqlalchemy import delete, select
 from sqlmodel import Session, col
 
 from schemas.lanes import Lane
+from worker.store.bulk import insert_if_missing
 from worker.store.console_models import Halt
 from worker.store.engine import database_now
 from worker.store.pauses import EVERY_LANE
 from worker.store.tables import halts
-from worker.store.upsert import insert_if_missing
 
 
 def halt(session: Session, remote: str, lane: Lane | None, who: str, why: str | None = None) -> bool:

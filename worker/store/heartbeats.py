@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 from sqlalchemy import delete, func, select
 from sqlmodel import Session, col
 
+from worker.store.bulk import insert_or_replace
 from worker.store.engine import database_now
 from worker.store.models import Heartbeat
 from worker.store.tables import heartbeats
-from worker.store.upsert import insert_or_replace
 
 LATELY = timedelta(seconds=45)  # loops beat every 10 s, one at a time with their work
 DELIVERER = "deliverer"

@@ -7,10 +7,10 @@ from datetime import timedelta
 from sqlalchemy import delete, select
 from sqlmodel import Session, col
 
+from worker.store.bulk import insert_missing
 from worker.store.engine import database_now
 from worker.store.gateway_models import KeptAnswer
 from worker.store.tables import kept_answers
-from worker.store.upsert import insert_missing
 
 AT_ONCE = 5_000
 KEPT_FOR = timedelta(hours=24)

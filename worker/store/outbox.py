@@ -17,10 +17,10 @@ from sqlmodel import Session
 from schemas.webhooks import compose
 from worker.core.endpoint_filter import EndpointFilter, Facts
 from worker.core.events import Event
+from worker.store.bulk import insert_missing
 from worker.store.engine import database_now
 from worker.store.history import installation_salt
 from worker.store.tables import batches, deliveries, endpoints, messages
-from worker.store.upsert import insert_missing
 
 _NO_TRACES: Mapping[int, str | None] = MappingProxyType({})
 ENABLED, PAUSED, DISABLED, DELETED = "enabled", "paused", "disabled", "deleted"

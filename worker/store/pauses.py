@@ -10,10 +10,10 @@ from sqlmodel import Session, col
 
 from schemas.lanes import Lane
 from worker.core.chunks import CHUNK_BUDGET
+from worker.store.bulk import insert_if_missing
 from worker.store.engine import database_now
 from worker.store.models import Pause
 from worker.store.tables import halts, pauses
-from worker.store.upsert import insert_if_missing
 
 EVERY_LANE = "every"
 

@@ -8,10 +8,10 @@ from sqlalchemy import select, update
 from sqlmodel import Session, col
 
 from schemas.policy import Policy
+from worker.store.bulk import insert_missing
 from worker.store.engine import database_now
 from worker.store.roster_models import PolicyRow
 from worker.store.tables import policies
-from worker.store.upsert import insert_missing
 
 _BULK: Any = {"synchronize_session": False}
 

@@ -9,11 +9,11 @@ from schemas.jobs import JobState
 from worker.core.events import of_quarantine, of_recovery
 from worker.core.quarantine import probe_pause
 from worker.store import outbox
+from worker.store.bulk import insert_if_missing
 from worker.store.dispatching import unpublish_where
 from worker.store.engine import database_now
 from worker.store.models import Quarantine
 from worker.store.tables import jobs, quarantines
-from worker.store.upsert import insert_if_missing
 
 PROBE_LASTS = timedelta(seconds=30)  # a probe that was lost with its worker is sent again after this
 

@@ -13,12 +13,12 @@ from schemas.jobs import JobKind, JobState, TargetCreation, TargetUpdate
 from schemas.names import profile_of, target_identity
 from worker.core.acceptance import EPOCH
 from worker.core.drift import Wished
+from worker.store.bulk import insert_or_replace
 from worker.store.engine import database_now
 from worker.store.models import KnownTarget
 from worker.store.oversight_models import Reconciliation
 from worker.store.roster_models import Want
 from worker.store.tables import agents, jobs, reconciliations, resources, targets
-from worker.store.upsert import insert_or_replace
 from worker.store.wants import ask_anew
 
 LIST, GET = "list", "get"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, assert_never
 
-from sqlalchemy import bindparam, case, insert, literal, select, update
+from sqlalchemy import case, literal, select, update
 from sqlmodel import Session
 
 from api_adapter.rate_limit.policy import cooldown_for
@@ -19,13 +19,13 @@ from worker.core.events import Ended, Event, of_job
 from worker.store import batches as batch_store
 from worker.store import outbox, wants
 from worker.store.acceptance import lock_resources
+from worker.store.bulk import insert_missing, insert_or_replace, insert_rows, update_rows
 from worker.store.claims import NO_LEASE, Claimed, by_batch, give_back, let_go, newer_pending
 from worker.store.doubts import mark_uncertain
 from worker.store.engine import database_now
 from worker.store.known import newest_quota
 from worker.store.pauses import pause
 from worker.store.tables import attempts, jobs, quota_answers, resources, targets
-from worker.store.upsert import insert_missing, insert_or_replace
 
 _BULK: Any = {"synchronize_session": False}
 NO_JOB = 0  # in place of a job's id: no batch has this number
@@ -94,7 +94,7 @@ def record_read(session: Session, tried: Tried, worker: Worker) -> None:
     It has just been answered: when it began follows from the database's clock, by which the limiter counts.
     """
     began = database_now(session) - timedelta(milliseconds=tried.latency_ms)
-    session.execute(insert(attempts), _attempt_row(NO_JOB, 0, replace(tried, started_at=began), worker))
+    insert_rows(session, attempts, [_attempt_row(NO_JOB, 0, replace(tried, started_at=began), worker)])
     if tried.retry_after:
         pause(session, worker.remote, None, cooldown_for(tried.retry_after))
 
@@ -132,8 +132,7 @@ def _insert_attempts(session: Session, records: Sequence[Record], worker: Worker
         for one in records
         for number, tried in enumerate(one.tried, start=1)
     ]
-    if rows:
-        session.execute(insert(attempts), rows)
+    insert_rows(session, attempts, rows)
 
 
 def _attempt_row(job: int, number: int, tried: Tried, worker: Worker) -> dict[str, Any]:
@@ -153,33 +152,20 @@ def _attempt_row(job: int, number: int, tried: Tried, worker: Worker) -> dict[st
 
 
 def _finish(session: Session, records: Sequence[Record], now: datetime) -> None:
-    if not records:
-        return
-    statement = (
-        update(jobs)
-        .where(jobs.c.id == bindparam("job"))
-        .values(
-            state=bindparam("to"),
-            result=bindparam("what"),
-            error_code=bindparam("code"),
-            error=bindparam("why"),
-            attempts=jobs.c.attempts + bindparam("sent"),
-            read_first=bindparam("doubt"),
-            finished_at=now,
-            **NO_LEASE,
-        )
-    )
-    session.connection().execute(statement, [_final(one) for one in records])
+    update_rows(session, jobs, [_final(one, now) for one in records])
 
 
-def _final(one: Record) -> dict[str, Any]:
-    row: dict[str, Any] = {"job": one.job.id, "sent": len(one.tried), "what": None, "code": None, "why": None}
+def _final(one: Record, now: datetime) -> dict[str, Any]:
+    """While the job is ours nobody else counts its attempts."""
+    row = {"id": one.job.id, "attempts": one.job.attempts + len(one.tried), "finished_at": now, **NO_LEASE}
     match one.decision:
         case Succeed(result=result):
-            return row | {"to": JobState.SUCCEEDED, "what": result, "doubt": one.job.read_first}
+            said = {"result": result, "error_code": None, "error": None, "read_first": one.job.read_first}
+            return row | {"state": JobState.SUCCEEDED, **said}
         case Fail(code=code, message=message, doubtful=doubtful):
             doubt = one.job.read_first or doubtful
-            return row | {"to": JobState.FAILED, "code": code, "why": message, "doubt": doubt}
+            said = {"result": None, "error_code": code, "error": message, "read_first": doubt}
+            return row | {"state": JobState.FAILED, **said}
         case other:
             raise TypeError(f"{other!r} is not final")
 
@@ -247,8 +233,7 @@ def _keep_answers(session: Session, records: Sequence[Record], now: datetime) ->
     insert_or_replace(session, targets, sorted(known, key=lambda row: row["name"]))
     _name_created(session, records)
     mark_uncertain(session, doubtful)
-    if quotas:
-        session.execute(insert(quota_answers), quotas)
+    insert_rows(session, quota_answers, quotas)
 
 
 def _name_created(session: Session, records: Sequence[Record]) -> None:

@@ -10,10 +10,10 @@ from sqlalchemy import ColumnElement, Row, select, update
 from sqlmodel import Session, col
 
 from worker.core.endpoint_filter import EndpointFilter, Facts
+from worker.store.bulk import insert_missing
 from worker.store.engine import database_now
 from worker.store.outbox import DEAD, DELIVERED, ENABLED, PAUSED, PENDING, delivery_row, filter_of, is_in
 from worker.store.tables import deliveries, endpoints, messages
-from worker.store.upsert import insert_missing
 from worker.store.webhook_models import Delivery, DeliveryAttempt, Endpoint, WebhookMessage
 
 PAGE = 500

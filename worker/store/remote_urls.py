@@ -7,10 +7,10 @@ from sqlmodel import Session
 
 from worker.configuration.remotes import Remote
 from worker.core.base_url import leads_to_same_api
+from worker.store.bulk import insert_missing
 from worker.store.engine import Database, database_now
 from worker.store.models import RemoteRow
 from worker.store.tables import remotes as known
-from worker.store.upsert import insert_missing
 
 
 class RemoteMoved(Exception):  # noqa: N818 - the house names what happened

@@ -24,9 +24,11 @@ class Earlier:
 
 
 def find(session: Session, ids: Sequence[int]) -> dict[int, Earlier]:
-    """The rows among ``ids`` that were accepted or refused before."""
-    accepted = select(jobs.c.id, jobs.c.wish, jobs.c.result, jobs.c.superseded_by).where(jobs.c.id.in_(ids))
-    refused = select(rejections).where(rejections.c.job_id.in_(ids))
+    """The rows of a batch that were accepted or refused before, from the first of ``ids`` to the last."""
+    accepted = select(jobs.c.id, jobs.c.wish, jobs.c.result, jobs.c.superseded_by).where(
+        jobs.c.id.between(min(ids), max(ids))
+    )
+    refused = select(rejections).where(rejections.c.job_id.between(min(ids), max(ids)))
     found = {row.id: _accepted(row) for row in session.execute(accepted)}
     found |= {
         row.job_id: Earlier(_refusal(row.reason), field=row.field, reason=row.reason, value=row.value)

@@ -12,11 +12,11 @@ from sqlmodel import Session, col
 
 from schemas.roster import RosterAgent
 from worker.core.roster import Facts, agent_of, facts_from_json, facts_to_json, newest, record_of
+from worker.store.bulk import insert_or_replace
 from worker.store.pairs import pair_in
 from worker.store.roster_models import AgentRow, RosterEventRow, SetAside
 from worker.store.sight import of_customers
 from worker.store.tables import agents, roster_events, set_aside
-from worker.store.upsert import insert_or_replace
 
 WAITING, PLANNED, HELD, REJECTED = "waiting", "planned", "held", "rejected"
 IN_AT_ONCE = 400

@@ -10,12 +10,12 @@ from sqlmodel import Session, col
 
 from schemas.jobs import JobState
 from worker.core.policy import WantedTarget
+from worker.store.bulk import insert_or_replace
 from worker.store.engine import database_now
 from worker.store.pairs import pair_in
 from worker.store.roster import AgentKey
 from worker.store.roster_models import Want
 from worker.store.tables import jobs, wants
-from worker.store.upsert import insert_or_replace
 
 PAGE = 500
 _OPEN = (JobState.PENDING, JobState.RUNNING)
