@@ -96,7 +96,11 @@ def _listens(log: str) -> bool:
 def scraped(process: ProcessContainer) -> Samples:
     found = re.search(r"Metrics are at (http://127\.0\.0\.1:\d+/metrics)", process.logs())
     assert found
-    families = text_string_to_metric_families(httpx.get(found[1]).text)
+    return samples_of(httpx.get(found[1]).text)
+
+
+def samples_of(text: str) -> Samples:
+    families = text_string_to_metric_families(text)
     return {(sample.name, frozenset(sample.labels.items())): sample.value for one in families for sample in one.samples}
 
 
@@ -137,6 +141,17 @@ def test_the_fleet_is_shown_by_the_loops_and_each_name_is_in_the_catalogue(watch
     shown = {name for name, _ in samples} | {name for name, _ in scraped(watched.worker)}
     assert shown <= names
     assert {one.name for one in FLEET if not one.labels} <= shown
+
+
+def test_the_gateway_shows_every_process_with_its_home(watched: Watched) -> None:
+    url = re.search(r"listens at (http://\S+)", watched.gateway.logs())
+    assert url
+    httpx.get(f"{url[1]}/livez")
+    samples = samples_of(httpx.get(f"{url[1]}/metrics").text)
+    named = {dict(labels)["process"] for _, labels in samples if "process" in dict(labels)}
+    assert named == {"worker-0", "loops-0", "gateway-0"}  # the deliverer has had nothing to count
+    assert total(samples, "coachsync_gateway_requests_total", route="/livez", status="200") == 1
+    assert total(samples, "coachsync_source_up") == 2
 
 
 @pytest.mark.parametrize("role", ROLES)

@@ -88,7 +88,7 @@ class Watch(threading.Thread):
 
     def __exit__(self, *_: object) -> None:
         self._over.set()
-        self.join()
+        self.join(LOOKS_EVERY)  # a look at a server that hangs holds no stop up
 
 
 def forget_dead(folder: Path) -> None:
