@@ -255,7 +255,21 @@ def test_a_second_time_there_is_nothing_left_to_forget(store: Database, coachsyn
     coachsync(*FORGET, "--yes")
     before = everything(store)
     assert coachsync.json(*FORGET, "--yes") == {"agent": ANN, "dryRun": False, "tables": []}
-    assert coachsync(*FORGET, "--yes").err == f"nothing is kept of '{ANN}'\n"
+    assert coachsync(*FORGET, "--yes").err.splitlines() == [
+        "the roster never knew the name; with --profile every table is looked through all the same",
+        f"nothing is kept of '{ANN}'",
+    ]
+    assert everything(store) == before
+
+
+def test_whom_the_roster_never_knew_is_looked_for_all_the_same(store: Database, coachsync: Command) -> None:
+    deliver(store, [Entry("1-0", f"no event of {ANN}")], Door("s", "a stream"), GuardOptions())
+    (found,) = coachsync.json(*FORGET, "--profile", HOME, "--yes")["tables"]
+    assert (found["table"], found["rowsWithoutThem"]) == ("set_aside", 1)
+    assert rows_with(store, ANN) == {}
+    before = everything(store)
+    assert coachsync.json(*FORGET, "--profile", HOME, "--yes")["tables"] == []
+    assert coachsync.json(*FORGET, "--profile", HOME)["tables"] == []
     assert everything(store) == before
 
 

@@ -16,6 +16,7 @@ from worker.counts import counted
 from worker.store import audit, persons
 from worker.store.audit import AuditOutcome, Deed
 from worker.store.persons import Forgotten, Unfinished
+from worker.store.roster import take_door
 
 app = typer.Typer(help="Agents: forget a person.", no_args_is_help=True)
 COLUMNS = ("table", "rowsWithoutThem", "rowsDeleted", "partOfALongerWord")
@@ -54,23 +55,27 @@ def forget(
     with closing(open_runtime(output)) as runtime:
         with runtime.database.read() as session:
             homes = persons.profiles_of(session, name)
-        homes = [home for home in homes if profile in (None, home)]
+        if profile or not homes:
+            homes = [home for home in (profile or runtime.settings.roster.profile,) if home]
         if len(homes) > 1:
             output.fail(f"NAME: {name!r} is known in several profiles; give one with --profile: {', '.join(homes)}")
         if not homes:
+            output.note("the roster never knew the name; with --profile every table is looked through all the same")
             _tell(name, Forgotten(), output, dry_run=dry_run)
             return
         acts = yes and not dry_run
         with (runtime.database.write if acts else runtime.database.read)() as session:
+            if acts:
+                take_door(session)  # no event of theirs comes in between
             person = persons.person_named(session, homes[0], name, f"forgotten-{secrets.token_hex(6)}")
             _refuse_if_open(person, persons.unfinished(session, person), output, cancel_pending=cancel_pending)
             if acts and cancel_pending:
                 persons.drop_unfinished(session, person)
             told = persons.forget(session, person, dry_run=not acts)
-            if acts:
+            if acts and told.rows:
                 deed = Deed(user_name(), "command", "agents.forget", person.alias)
                 audit.note(session, deed, AuditOutcome.DONE, _sum(told))
-    if not acts and not dry_run:
+    if told.rows and not acts and not dry_run:
         output.fail(f"--yes: {_sum(told)} would be changed or deleted for ever; give --yes, or --dry-run to see them")
     _tell(name, told, output, dry_run=dry_run)
 
@@ -114,4 +119,4 @@ def _tell(name: str, told: Forgotten, output: Output, *, dry_run: bool) -> None:
 
 
 def _sum(told: Forgotten) -> str:
-    return counted(sum(told.changed.values()) + sum(told.deleted.values()), "row")
+    return counted(told.rows, "row")

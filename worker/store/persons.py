@@ -17,7 +17,7 @@ from schemas.jobs import JobState
 from schemas.roster import RosterAgent
 from worker.core.person import Person
 from worker.store import steering
-from worker.store.roster import HELD, REJECTED, WAITING, take_door
+from worker.store.roster import HELD, REJECTED, WAITING
 from worker.store.tables import agents, jobs, roster_events, targets, wants
 
 AT_ONCE = 200
@@ -48,6 +48,10 @@ class Forgotten:
     changed: Counter[str] = field(default_factory=Counter)
     deleted: Counter[str] = field(default_factory=Counter)
     longer: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def rows(self) -> int:
+        return self.changed.total() + self.deleted.total()
 
 
 def profiles_of(session: Session, agent: str) -> list[str]:
@@ -87,7 +91,6 @@ def unfinished(session: Session, person: Person) -> Unfinished:
 
 def drop_unfinished(session: Session, person: Person) -> None:
     """Pending jobs are cancelled, and the agent's events are not planned any more. What a worker holds goes on."""
-    take_door(session)
     pending = unfinished(session, person).pending
     for start in range(0, len(pending), steering.AT_ONCE):
         steering.cancel(session, pending[start : start + steering.AT_ONCE])
@@ -98,10 +101,11 @@ def drop_unfinished(session: Session, person: Person) -> None:
 
 
 def forget(session: Session, person: Person, *, dry_run: bool = False) -> Forgotten:
-    """Take the person out of every table; ``dry_run``: count what that would be, and write nothing."""
+    """Take the person out of every table; ``dry_run``: count what that would be, and write nothing.
+
+    Whoever means it holds the roster's door (``roster.take_door``).
+    """
     told = Forgotten()
-    if not dry_run:
-        take_door(session)
     for table, which in _describing(person):
         number = session.execute(select(func.count()).select_from(table).where(which)).scalar_one()
         told.deleted[table.name] += number
