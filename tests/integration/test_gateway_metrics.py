@@ -83,13 +83,36 @@ def test_a_process_is_shown_while_it_lives_its_children_summed_and_a_dead_childs
     command = [sys.executable, "-c", COUNT, home]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
-        assert process.stdout.readline() == "2 0\n"
+        assert process.stdout.readline() == "3 1\n"  # its own stays
         shown = values(gateway)
         labels = "[('lane', 'bulk'), ('process', 'worker-0'), ('remote', 'default')]"
         assert shown[f"coachsync_jobs_claimed_total{labels}"] == 10
         assert shown.get("coachsync_chunks_running[('process', 'worker-0')]", 0) == 0
         process.kill()
     assert not [name for name in values(gateway) if "worker-0" in name]
+
+
+WITHOUT_ROOM = """
+import resource, sys, time
+from pathlib import Path
+resource.setrlimit(resource.RLIMIT_FSIZE, (2048, 2048))
+from worker.telemetry.attendance import attend
+attendance = attend(Path(sys.argv[1]), "worker", {"consumer": 0.0}, time.monotonic)
+from worker.telemetry import instruments
+instruments.jobs_claimed("default", "bulk", 5)
+attendance.pulse.passed("consumer")
+import prometheus_client
+labels = {"remote": "default", "lane": "bulk"}
+print(prometheus_client.REGISTRY.get_sample_value("coachsync_jobs_claimed_total", labels))
+print(*sorted(one.name for one in attendance.slot.folder.iterdir()))
+"""
+
+
+def test_a_process_that_finds_no_room_for_its_metrics_goes_on_without(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", WITHOUT_ROOM, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["5.0", "lock pulse"]
 
 
 def test_requests_are_counted_by_route_and_not_by_path(gateway: Gateway) -> None:

@@ -5,6 +5,7 @@ import socket
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -14,12 +15,16 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from worker.configuration.problems import SettingsError
 from worker.configuration.settings import hand_down
+from worker.log import get_logger
 from worker.telemetry.pulse import Part, Pulse, PulseWriter
 from worker.telemetry.slots import Slot, lives, take_slot
 
 WATCH = "watch"
 LOOKS_EVERY = 1.0
 _LOOK_LASTS = 60.0  # a server that hangs takes its time to be found away
+_KINDS = ("counter", "histogram", "gauge_livesum")
+_ROOM = 512 * 1024  # what is counted of some thirty remotes
+_log = get_logger(__name__)
 AWAY = (SQLAlchemyError, RedisError, OSError)
 
 
@@ -47,9 +52,26 @@ def attend(home: Path, role: str, parts: Mapping[str, float], monotonic: Callabl
 
 
 def _count_in(folder: Path) -> None:
-    """The library would choose at its import; the slot is known later."""
+    """The library would choose at its import; the slot is known later. Each child has files of its own."""
     hand_down("PROMETHEUS_MULTIPROC_DIR", str(folder))
     values.ValueClass = values.MultiProcessValue()
+    _make_room(folder)
+    os.register_at_fork(after_in_child=partial(_make_room, folder))
+
+
+def _make_room(folder: Path) -> None:
+    """The files are memory: one that finds the disk full at its first use would kill the process (SIGBUS).
+
+    Where there is no room now, this process counts for itself alone.
+    """
+    try:
+        for kind in _KINDS:
+            (folder / f"{kind}_{os.getpid()}.db").write_bytes(bytes(_ROOM))
+    except OSError as error:
+        for kind in _KINDS:
+            (folder / f"{kind}_{os.getpid()}.db").unlink(missing_ok=True)
+        values.ValueClass = values.MutexValue
+        _log.warning("metrics_not_kept", error=repr(error)[:300])
 
 
 class Watch(threading.Thread):

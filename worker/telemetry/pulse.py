@@ -8,11 +8,14 @@ import json
 import os
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 _FILE = "pulse"
+_LENGTH = 4096
+_LONGEST_WHY = 300
 _READS = 5  # a read may meet a write
 
 
@@ -54,13 +57,13 @@ class PulseWriter:
 
     def lacks(self, problems: Mapping[str, str]) -> None:
         with self._lock:
-            self._pulse = replace(self._pulse, lacks=problems)
+            self._pulse = replace(self._pulse, lacks={what: why[:_LONGEST_WHY] for what, why in problems.items()})
             self._write()
 
     def _write(self) -> None:
-        text = json.dumps(asdict(self._pulse)).encode()
-        os.pwrite(self._file, text, 0)
-        os.ftruncate(self._file, len(text))
+        """In place, and always as long: a full disk must not make a process seem dead, still less end it."""
+        with suppress(OSError):
+            os.pwrite(self._file, json.dumps(asdict(self._pulse)).encode().ljust(_LENGTH), 0)
 
 
 def read_pulse(folder: Path) -> Pulse | None:
