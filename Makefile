@@ -51,6 +51,7 @@ docs: $(READY) ## write the references of commands, metrics, the roster's events
 	$(BIN)/python -m worker.telemetry.reference docs/reference/metrics.md
 	$(BIN)/python -m worker.cli.event_schema docs/reference/roster-events.schema.json
 	$(BIN)/python -m worker.cli.webhook_reference docs/reference/webhooks
+	$(BIN)/python -m worker.gateway.openapi docs/reference/gateway.openapi.json
 
 # An environment of its own: no test needs it.
 $(SITE_READY): requirements-site.lock

@@ -12,14 +12,19 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
+from worker.log import get_logger
+from worker.store.engine import is_passing
 from worker.telling.cells import printable
 
 CONTENT_TYPE = "application/problem+json"
 URN = "urn:coachsync:problem:"
 _LONGEST_REASON = 300
+_log = get_logger(__name__)
 
 
 class Problem(Exception):  # noqa: N818 - the RFC's word
@@ -58,6 +63,9 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Problem, _as_it_is)
     app.add_exception_handler(HTTPException, _of_http)
     app.add_exception_handler(RequestValidationError, _of_parameters)
+    app.add_exception_handler(SQLAlchemyError, _of_database)
+    app.add_exception_handler(ClientDisconnect, _of_nobody)
+    app.add_exception_handler(Exception, _of_bug)
 
 
 async def _as_it_is(_: Request, problem: Exception) -> Response:
@@ -82,6 +90,26 @@ async def _of_parameters(_: Request, error: Exception) -> Response:
     first = errors[0]
     detail = f"{first['parameter']}: {first['reason']}"
     return Problem(HTTPStatus.BAD_REQUEST, "bad-parameter", detail, errors=errors).answer()
+
+
+async def _of_database(_: Request, error: Exception) -> Response:
+    """It is away, or busy for too long; what it does not take at all is a bug of ours."""
+    if isinstance(error, DBAPIError) and not is_passing(error):
+        raise error
+    _log.error("gateway_database_away", error=str(getattr(error, "orig", None) or error))
+    words = "the database cannot be used now; what was asked is not known to be done: ask again, with the same key"
+    return Problem(HTTPStatus.SERVICE_UNAVAILABLE, "database-away", words, headers={"Retry-After": "2"}).answer()
+
+
+async def _of_nobody(_: Request, __: Exception) -> Response:
+    """Who asked has gone before the body was whole: nobody reads this."""
+    return Response(status_code=HTTPStatus.BAD_REQUEST)
+
+
+async def _of_bug(_: Request, __: Exception) -> Response:
+    """It is logged with its traceback, by the server."""
+    words = "a bug of ours: what was asked is not known to be done; ask again with the same key, and report it"
+    return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal-error", words).answer()
 
 
 _WORDS = {
