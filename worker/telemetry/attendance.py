@@ -2,6 +2,7 @@
 
 import os
 import socket
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -114,10 +115,20 @@ class Watch(threading.Thread):
 
 
 def forget_dead(folder: Path) -> None:
-    """What a child had under way when it died is under way no more."""
-    for file in folder.glob("gauge_live*.db"):
-        if not lives(int(file.stem.rpartition("_")[2])):
+    """What a child had under way when it died is under way no more; what it has counted needs no room to grow."""
+    for file in folder.glob("*_*.db"):
+        if lives(int(file.stem.rpartition("_")[2])):
+            continue
+        if file.name.startswith("gauge_live"):
             file.unlink(missing_ok=True)
+        elif file.stat().st_size > (used := _used(file)):
+            os.truncate(file, used)
+
+
+def _used(file: Path) -> int:
+    """The library's first four bytes say it; of a file of which nothing is used it reads eight."""
+    with file.open("rb") as opened:
+        return max(int.from_bytes(opened.read(4), sys.byteorder), 8)
 
 
 def _problem(reach: Callable[[], object]) -> str:
