@@ -34,9 +34,10 @@ from tests.integration.store_rig import (
 from tests.integration.webhook_rig import make_endpoint
 from worker.clock import utc_now
 from worker.configuration.settings import load_settings
-from worker.console.app import ConsoleServices, create_console
+from worker.console.app import create_console
 from worker.console.entry import Attempts
 from worker.console.fleet_watch import FleetWatch
+from worker.console.services import ConsoleServices
 from worker.core.access import Scope
 from worker.core.decisions import Fail, Succeed
 from worker.fleet import Fleet, WorkerSeen

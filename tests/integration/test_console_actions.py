@@ -186,7 +186,10 @@ def test_an_action_that_breaks_is_in_the_trail_as_failed(store: Database, ann: V
     """Its key is none: the secret cannot be sealed."""
     ann.get(f"/do/rotate-secret?on={filled.endpoint}")
     ann.key_file.write_text("short")
-    assert ann.post("/do/rotate-secret", csrf=ann.csrf, on=filled.endpoint).status_code == 500
+    broken = ann.post("/do/rotate-secret", csrf=ann.csrf, on=filled.endpoint)
+    assert broken.status_code == 500
+    assert "This should not have happened" in broken.text
+    assert "content-security-policy" in broken.headers
     assert lines(store)[-1] == ("ann", "rotate-secret", f"endpoint {filled.endpoint}", "failed")
 
 

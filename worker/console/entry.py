@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from threading import Lock
 
+DOOR = "console"  # in the audit trail
 COOKIE = "coachsync_console"
 LASTS = timedelta(hours=12)
 IDLE = timedelta(minutes=30)

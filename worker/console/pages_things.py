@@ -22,6 +22,7 @@ from worker.telling.cells import cell
 from worker.telling.records import current_quota_record, job_record, quota_record, target_record
 from worker.telling.roster_records import agent_record, agent_row, fact_rows
 from worker.telling.story_records_roster import event_record, event_story_record, want_record
+from worker.telling.target_view import target_view
 from worker.telling.words import reason_words
 from worker.telling.words_roster import ask_words, event_words, unasked_words
 
@@ -46,17 +47,17 @@ def list_targets(desk: Desk, session: Session) -> Page:
 
 def show_target(desk: Desk, session: Session) -> Page:
     name = desk.path["name"]
-    target, resource = known.find_target(session, name), known.find_resource(session, name)
-    if not (target or resource) or not desk.viewer.sees(name):
+    view = target_view(session, name) if desk.viewer.sees(name) else None
+    if view is None:
         raise NotThere(f"Nothing is known of {name[:200]}, and nothing was ever wished for it.")
     wishes = insight.wishes_of(session, name, DRAWN)
-    now = database_now(session)
     facts = {
         "name": name,
-        "target": target and target_record(target),
+        "target": view["known"],
+        "differences": view["differences"],
         "wishes": [job_record(one) | {"why": reason_words(one)} for one in wishes],
         "drifts": insight.drifts_of(session, name, PAGE),
-        "plot": history_plot(list(_values(wishes)), [], now),
+        "plot": history_plot(list(_values(wishes)), [], database_now(session)),
         "most": DRAWN,
     }
     return Page("target.html", name.rpartition("/")[2], facts)
