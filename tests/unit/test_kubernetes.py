@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -169,6 +170,8 @@ def test_images_have_versions() -> None:
     ours = [image for one in KUSTOMIZATIONS for image in one.get("images", [])]
     assert {image["name"] for image in ours} == {"coachsync"}
     assert all(str(image["newTag"]) not in ("", "latest") for image in ours)
+    version = tomllib.loads((ROOT.parents[1] / "pyproject.toml").read_text())["project"]["version"]
+    assert version in {str(image["newTag"]) for image in ours}
     others = {container(one)["image"] for one in WORKLOADS} - {"coachsync"}
     assert all(re.search(r":\d+(\.\d+)*-alpine$", image) for image in others)
 
