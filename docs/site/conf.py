@@ -16,6 +16,7 @@ source_suffix = {".md": "markdown"}
 
 myst_heading_anchors = 4
 myst_enable_extensions = ["strikethrough"]
+suppress_warnings = ["misc.highlighting_failure"]  # Pygments reads a console by the line: a quote over several is right
 
 html_theme = "furo"
 html_title = "coachsync"
