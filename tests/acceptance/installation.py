@@ -111,9 +111,13 @@ class Installation:
     def start_loops(self, name: str) -> ProcessContainer:
         return self._start(name, ["loops"], self.env, lambda _: self._beats(name))
 
-    def start_of(self, code: Path, name: str, *arguments: str, ready: str) -> ProcessContainer:
-        """A process of another version, whose packages lie in ``code``; ``ready`` is in its log once it is."""
-        return self._start(name, list(arguments), self.env | {"PYTHONPATH": str(code)}, lambda log: ready in log)
+    def start_worker_of(self, code: Path, name: str) -> ProcessContainer:
+        """Of another version, whose packages lie in ``code``."""
+        of_it = self.env | {"PYTHONPATH": str(code)}
+        return self._start(name, ["worker", "--concurrency", "1"], of_it, lambda log: " ready." in log)
+
+    def start_loops_of(self, code: Path, name: str) -> ProcessContainer:
+        return self._start(name, ["loops"], self.env | {"PYTHONPATH": str(code)}, lambda _: self._beats(name))
 
     def start_deliverer(self, name: str) -> ProcessContainer:
         return self._start(name, ["webhooks", "deliver"], self.env, lambda _: True)

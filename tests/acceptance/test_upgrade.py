@@ -64,8 +64,8 @@ def test_what_runs_goes_on_through_the_upgrade_and_what_starts_afterwards_is_ref
     assert run(earlier, installation, "db", "upgrade").returncode == 0
     database = installation.runtime.database
     assert schema.version(database) == EARLIER_SCHEMA
-    worker = installation.start_of(earlier, "old-worker", "worker", "--concurrency", "1", ready=" ready.")
-    loops = installation.start_of(earlier, "old-loops", "loops", ready="")
+    worker = installation.start_worker_of(earlier, "old-worker")
+    loops = installation.start_loops_of(earlier, "old-loops")
     worker.ready()
     loops.ready()
 

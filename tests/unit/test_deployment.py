@@ -216,6 +216,15 @@ def test_prometheus_looks_where_each_role_serves_its_metrics() -> None:
         assert OURS[name]["expose"] == [str(found["port"])]
 
 
+def test_promtool_takes_how_prometheus_looks() -> None:
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("promtool is not on this machine")
+    asked = [promtool, "check", "config", str(ROOT / "deploy" / "prometheus" / "compose.yml")]
+    done = subprocess.run(asked, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_the_image_is_made_of_files_that_are_there_and_are_let_into_the_build() -> None:
     let_in = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     copied = [
