@@ -2,10 +2,13 @@
 
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
+from worker.telemetry.attendance import Attendance, Watch
 from worker.telemetry.consumer import CONSUMER, ConsumerWatch
 from worker.telemetry.health import Question, judge
 from worker.telemetry.pulse import Part, Pulse, PulseWriter, read_pulse
@@ -104,6 +107,21 @@ def test_what_was_seen_once_does_not_count_for_the_next_look(tmp_path: Path, tol
     written = read_pulse(tmp_path)
     assert written
     assert written.parts[CONSUMER].passed_at == NOW
+
+
+def test_a_watch_that_meets_a_bug_looks_again(tmp_path: Path) -> None:
+    looks: list[int] = []
+    enough = threading.Event()
+
+    def broken() -> None:
+        looks.append(1)
+        if len(looks) > 1:
+            enough.set()
+        raise ZeroDivisionError
+
+    attendance = Attendance(take_slot(tmp_path, "worker"), PulseWriter(tmp_path, pulse(), time.monotonic))
+    with Watch(attendance, {}, broken):
+        assert enough.wait(20)
 
 
 def test_a_shorter_pulse_leaves_nothing_of_a_longer_one(tmp_path: Path, told: PulseWriter) -> None:

@@ -96,7 +96,10 @@ class Watch(threading.Thread):
 
     def run(self) -> None:
         while not self._over.wait(LOOKS_EVERY):
-            self.run_once()
+            try:
+                self.run_once()
+            except Exception as error:  # noqa: BLE001 - it looks again; where that is no help the probe says so
+                _log.error("watch_failed", error=repr(error)[:300])
 
     def run_once(self) -> None:
         forget_dead(self._folder)
