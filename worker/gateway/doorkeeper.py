@@ -23,6 +23,7 @@ class Doorkeeper:
     database: Database
     monotonic: Callable[[], float]
     _known: dict[str, tuple[float, Holder]] = field(default_factory=dict)
+    _looking: dict[str, asyncio.Task[Holder | None]] = field(default_factory=dict)
 
     async def admit(self, authorization: str | None, scope: Scope) -> Holder:
         """Raises ``Problem``: 401 where nobody is behind it, 403 where they may not."""
@@ -55,10 +56,17 @@ class Doorkeeper:
         until, holder = self._known.get(digest, (0.0, None))
         if holder is None or until <= now:
             self._known.pop(digest, None)
-            holder = await asyncio.to_thread(self._look_up, digest)
+            holder = await self._looked_up_once(digest)
             if holder:
                 self._remember(digest, holder, now)
         return holder
+
+    async def _looked_up_once(self, digest: str) -> Holder | None:
+        """Of requests that come at once with the same token one looks, and the others wait for it."""
+        if (looking := self._looking.get(digest)) is None:
+            looking = self._looking[digest] = asyncio.create_task(asyncio.to_thread(self._look_up, digest))
+            looking.add_done_callback(lambda _: self._looking.pop(digest, None))
+        return await asyncio.shield(looking)
 
     def _look_up(self, digest: str) -> Holder | None:
         with self.database.read() as session:

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from fastapi import FastAPI
-from pydantic import TypeAdapter
+from pydantic import BaseModel, TypeAdapter
 
 from schemas.jobs import QuotaRecalculation, TargetUpdate
 from schemas.roster import ROSTER_EVENT
@@ -22,6 +22,7 @@ from worker.configuration.settings import load_settings
 from worker.core.access import Scope
 from worker.gateway import shapes
 from worker.gateway.app import create_app
+from worker.gateway.parameters import Wanted, WantedOfTargets
 from worker.gateway.problems import CONTENT_TYPE as PROBLEM
 from worker.gateway.services import Services
 from worker.gateway.updates import FILES, JSON
@@ -52,6 +53,7 @@ class Told:
     scope: Scope | None = None
     body: Mapping[str, Any] | None = None
     keyed: bool = False
+    query: type[BaseModel] | None = None
     kind: str = JSON
 
 
@@ -74,10 +76,10 @@ _EVENTS: dict[str, Any] = {
 }
 _OPERATIONS: Mapping[tuple[str, str], Told] = {
     ("post", "/v1/target-updates"): Told(
-        "Receipt", POSTED, Scope.TARGETS_WRITE, _rows("TargetUpdate", "updates"), keyed=True
+        "Receipt", POSTED, Scope.TARGETS_WRITE, _rows("TargetUpdate", "updates"), keyed=True, query=WantedOfTargets
     ),
     ("post", "/v1/quota-recalculations"): Told(
-        "Receipt", POSTED, Scope.QUOTAS_WRITE, _rows("QuotaRecalculation", "recalculations"), keyed=True
+        "Receipt", POSTED, Scope.QUOTAS_WRITE, _rows("QuotaRecalculation", "recalculations"), keyed=True, query=Wanted
     ),
     ("post", "/v1/roster-events"): Told("EventReceipt", TOLD, Scope.ROSTER_WRITE, _EVENTS, keyed=True),
     ("post", "/v1/roster-events/{source}"): Told("EventReceipt", TOLD, body=_EVENTS),
@@ -129,8 +131,17 @@ def _complete(operation: dict[str, Any], told: Told | None) -> None:
         operation["description"] = f"{operation.get('description', '')} Scope: `{told.scope}`.".strip()
     if told.body:
         operation["requestBody"] = {"required": True, "content": dict(told.body)}
+    if told.query:
+        operation.setdefault("parameters", []).extend(_query(told.query))
     if told.keyed:
         operation.setdefault("parameters", []).append(_KEY)
+
+
+def _query(model: type[BaseModel]) -> list[dict[str, Any]]:
+    schema = model.model_json_schema(ref_template=_REF)
+    return [
+        {"name": name, "in": "query", "required": False, "schema": one} for name, one in schema["properties"].items()
+    ]
 
 
 def _problem(status: int) -> dict[str, Any]:

@@ -1,20 +1,52 @@
 """What a request may say beside its body, in its query."""
 
-from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, TypeVar
 
-from fastapi import Query, Request
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from schemas.lanes import Lane
 from worker.gateway.problems import Problem
 
-Label = Annotated[
-    str | None, Query(max_length=200, description="Words that tell this batch from others.", examples=["nightly"])
-]
-InLane = Annotated[Lane, Query(description="`interactive` goes ahead of `bulk`.")]
-Strict = Annotated[bool, Query(description="One row that is wrong in itself refuses all: nothing is written.")]
-Force = Annotated[bool, Query(description="Send also what the remote is known to have.")]
+
+class Wanted(BaseModel):
+    """Of a batch of wishes. Read by hand: it is asked for thousands of times a second, and says nothing most times."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    lane: Annotated[Lane, Field(description="`interactive` goes ahead of `bulk`.")] = Lane.BULK
+    label: Annotated[str | None, Field(max_length=200, description="Words that tell this batch from others.")] = None
+    strict: Annotated[bool, Field(description="One row that is wrong in itself refuses all: nothing is written.")] = (
+        False
+    )
+
+    @property
+    def forced(self) -> bool:
+        """Of quotas nothing is known that could keep one from being asked for."""
+        return False
+
+
+class WantedOfTargets(Wanted):
+    force: Annotated[bool, Field(description="Send also what the remote is known to have.")] = False
+
+    @property
+    def forced(self) -> bool:
+        return self.force
+
+
+W = TypeVar("W", bound=Wanted)
+_NOTHING_SAID = Wanted()
+_NOTHING_SAID_OF_TARGETS = WantedOfTargets()
+
+
+def wanted_of_quotas(request: Request) -> Wanted:
+    return _read(Wanted, request) if request.url.query else _NOTHING_SAID
+
+
+def wanted_of_targets(request: Request) -> WantedOfTargets:
+    return _read(WantedOfTargets, request) if request.url.query else _NOTHING_SAID_OF_TARGETS
 
 
 def refuse_nul(request: Request) -> None:
@@ -27,17 +59,9 @@ def refuse_nul(request: Request) -> None:
             raise Problem(HTTPStatus.BAD_REQUEST, "bad-parameter", f"{name}: {reason}", errors=errors)
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    lane: Lane
-    label: str | None
-    strict: bool = False
-    force: bool = False
-
-
-def wanted(*, lane: InLane = Lane.BULK, label: Label = None, strict: Strict = False, force: Force = False) -> Wanted:
-    return Wanted(lane, label, strict, force)
-
-
-def wanted_of_quotas(*, lane: InLane = Lane.BULK, label: Label = None, strict: Strict = False) -> Wanted:
-    return Wanted(lane, label, strict)
+def _read(model: type[W], request: Request) -> W:
+    try:
+        return model.model_validate(dict(request.query_params))
+    except ValidationError as error:
+        told = [{**one, "loc": ("query", *one["loc"])} for one in error.errors(include_url=False)]
+        raise RequestValidationError(told) from None

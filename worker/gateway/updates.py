@@ -117,7 +117,7 @@ class UpdateDoor:
         assert isinstance(row.wish, TargetUpdate | QuotaRecalculation)  # noqa: S101 - the kinds that are read
         print_ = fingerprint(asked.request, digest) if asked.key else ""
         traceparent = headers().get(HEADER)
-        single = Single(row.wish, asked.new, asked.wanted.force, asked.key, print_, traceparent)
+        single = Single(row.wish, asked.new, asked.wanted.forced, asked.key, print_, traceparent)
         taken = await self.singles.take(single)
         if taken.replayed:
             return replay(taken.answered, print_)
@@ -143,7 +143,7 @@ class UpdateDoor:
             digest,
             above,
             asked.wanted.strict,
-            asked.wanted.force,
+            asked.wanted.forced,
         )
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, self._take_many, asked, many, print_)
