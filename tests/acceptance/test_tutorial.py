@@ -17,7 +17,7 @@ from tests.acceptance.fork_server import Forked, fork_server
 from tests.acceptance.installation import COACHSYNC, wait_until
 
 PAGE = Path(__file__).parents[2] / "docs" / "tutorial" / "first-steps.md"
-ENDS_WITHIN = 30.0
+ENDS_WITHIN = 60.0
 OWN_TERMINAL = "<!-- terminal of its own -->\n\n"
 
 
