@@ -74,10 +74,12 @@ def test_its_use_is_noted_to_the_minute(store: Database, coachsync: Command) -> 
         assert tokens.is_use_news(session, made["token"])
 
 
-def test_revoking_twice_keeps_the_first_time(coachsync: Command) -> None:
+def test_revoking_twice_keeps_the_first_time_and_is_one_line_of_the_audit_trail(coachsync: Command) -> None:
     made = coachsync.json("tokens", "create", "crm", "--scope", "read")
     first = coachsync.json("tokens", "revoke", made["token"])
     assert coachsync.json("tokens", "revoke", made["token"]) == first
+    told = [(line["action"], line["subject"], line["result"]) for line in coachsync.json("audit", "list")]
+    assert told == [("tokens.revoke", made["token"], "of crm"), ("tokens.create", made["token"], "for crm: read")]
 
 
 @pytest.mark.parametrize(

@@ -5,14 +5,17 @@ from contextlib import closing
 from typing import Annotated
 
 import typer
+from sqlmodel import Session
 
 from schemas.names import check_customer
 from worker.cli.filters import checked, checked_if_given
 from worker.cli.options import Json, open_runtime
 from worker.cli.output import Output
+from worker.cli.user import user_name
 from worker.configuration.values import parse_duration
 from worker.core.access import Scope, digest_of, new_token, parse_customers
-from worker.store import tokens
+from worker.store import audit, tokens
+from worker.store.audit import AuditOutcome, Deed
 from worker.store.engine import database_now
 from worker.store.tokens import NewToken
 from worker.telling.token_records import token_record, token_row
@@ -64,12 +67,17 @@ def create(
     new = NewToken(f"tok_{os.urandom(ID_BYTES).hex()}", name, digest_of(token), set(scopes), theirs, lasts)
     with closing(open_runtime(output)) as runtime, runtime.database.write() as session:
         record = token_record(tokens.create(session, new), database_now(session))
+        _note(session, "tokens.create", new.id, f"for {name}: {', '.join(sorted(new.scopes))}")
     if as_json:
         output.json(record | {"secret": token})
         return
     output.say(f"{record['token']} is made for {name}. The token, shown this once:")
     output.say(f"\n  {token}\n")
     output.say(f"It is sent as `Authorization: Bearer …`; `coachsync tokens revoke {record['token']}` ends it.")
+
+
+def _note(session: Session, action: str, token_id: str, result: str) -> None:
+    audit.note(session, Deed(user_name(), "command", action, token_id), AuditOutcome.DONE, result)
 
 
 @app.command("list")
@@ -99,7 +107,11 @@ def revoke(
     """
     output = Output(as_json)
     with closing(open_runtime(output)) as runtime, runtime.database.write() as session:
+        before = tokens.find(session, token)
+        is_news = before is not None and before.revoked_at is None
         found = tokens.revoke(session, token)
+        if found and is_news:
+            _note(session, "tokens.revoke", found.id, f"of {found.name}")
         record = token_record(found, database_now(session)) if found else None
     if record is None:
         output.fail(f"TOKEN: there is no token {token[:40]!r} (coachsync tokens list)")
