@@ -65,14 +65,18 @@ def create(
         checked("--customer", check_customer, customer, output)
     token = new_token(os.urandom)
     new = NewToken(f"tok_{os.urandom(ID_BYTES).hex()}", name, digest_of(token), set(scopes), theirs, lasts)
-    with closing(open_runtime(output)) as runtime, runtime.database.write() as session:
-        record = token_record(tokens.create(session, new), database_now(session))
-        _note(session, "tokens.create", new.id, f"for {name}: {', '.join(sorted(new.scopes))}")
+    with closing(open_runtime(output)) as runtime:
+        console = f"{runtime.settings.gateway_listen.url}/console"
+        with runtime.database.write() as session:
+            record = token_record(tokens.create(session, new), database_now(session))
+            _note(session, "tokens.create", new.id, f"for {name}: {', '.join(sorted(new.scopes))}")
     if as_json:
         output.json(record | {"secret": token})
         return
     output.say(f"{record['token']} is made for {name}. The token, shown this once:")
     output.say(f"\n  {token}\n")
+    if not {Scope.CONSOLE_VIEW, Scope.CONSOLE_ACT}.isdisjoint(scopes):
+        output.say(f"Paste it at {console} to sign in.")
     output.say(f"It is sent as `Authorization: Bearer …`; `coachsync tokens revoke {record['token']}` ends it.")
 
 

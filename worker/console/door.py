@@ -91,7 +91,7 @@ def is_plain(request: Request) -> bool:
 
 def scheme_of(request: Request) -> str:
     """As the browser has it: who ends TLS before us says so. Who lies about it gets a cookie that is kept better."""
-    return request.headers.get("x-forwarded-proto", request.url.scheme)
+    return request.headers.get("x-forwarded-proto", request.url.scheme).partition(",")[0].strip()
 
 
 def is_private(request: Request) -> bool:

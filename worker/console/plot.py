@@ -157,14 +157,19 @@ def time_ticks(first: datetime, last: datetime) -> list[tuple[datetime, str]]:
     step = next((one for one in _STEPS if span / one <= MOST_TICKS), _STEPS[-1])
     epoch = datetime.fromtimestamp(0, first.tzinfo)
     at = epoch + -(-(first - epoch) // step) * step
-    form = "%H:%M:%S" if step < timedelta(minutes=1) else "%H:%M" if step < timedelta(hours=12) else "%m-%d"
-    if step >= timedelta(days=28):
-        form = "%Y-%m-%d"
     found = []
     while at <= last:
-        found.append((at, at.strftime(form)))
+        found.append((at, at.strftime(_form(step, span))))
         at += step
     return found
+
+
+def _form(step: timedelta, span: timedelta) -> str:
+    day = timedelta(days=1)
+    if step >= day:
+        return "%m-%d" if span < 300 * day else "%Y-%m-%d"
+    clock = "%H:%M" if step >= timedelta(minutes=1) else "%H:%M:%S"
+    return clock if span < day else f"%m-%d {clock}"
 
 
 def _steps(points: Sequence[tuple[float, float]], until: float) -> str:
