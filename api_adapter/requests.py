@@ -13,6 +13,8 @@ from api_adapter.outcomes import Operation
 from schemas.coaching import QuotaRequest, TargetWrite
 from schemas.names import PROFILE, SCORECARD_TEMPLATE, SCORECARD_TEMPLATE_REVISION, TARGET, USECASE, NameFormat
 
+_PLAIN_IN_QUERY = "/@"  # RFC 3986 §3.4; resource names are made of little else
+
 
 @dataclass(frozen=True, slots=True)
 class ApiRequest:
@@ -66,7 +68,7 @@ def _path(form: NameFormat, name: str) -> str:
 
 
 def _query(parameters: list[tuple[str, str]]) -> str:
-    return "?" + "&".join(f"{name}={quote(value, safe='')}" for name, value in parameters)
+    return "?" + "&".join(f"{name}={quote(value, safe=_PLAIN_IN_QUERY)}" for name, value in parameters)
 
 
 def _json(body: dict[str, Any]) -> bytes:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 LONGEST_WAIT = timedelta(hours=24)
 
+_NAMES = ("retry-after", "ratelimit", "ratelimit-reset", "x-ratelimit-reset")
 _SECONDS = re.compile(r"[0-9]+")
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -33,6 +34,8 @@ def parse_wait(headers: Mapping[str, str], now: datetime) -> timedelta | None:
     A time is held against the answer's own ``Date``, else against ``now``: our clock and the remote's may differ.
     ``headers`` are looked up by their lower-case names: any case-insensitive mapping, or a dict of such names.
     """
+    if not any(name in headers for name in _NAMES):
+        return None
     now = parse_http_date(headers.get("date", "").strip(), now) or now
     for wait in (
         _retry_after(headers.get("retry-after", ""), now),

@@ -56,7 +56,7 @@ def test_reading_and_deleting_a_target_name_it_in_the_path() -> None:
 
 def test_a_list_names_its_page_and_leaves_an_empty_token_out() -> None:
     assert requests.list_targets(PROFILE, "", 50).path == f"/v1/{PROFILE}/targets?pageSize=50"
-    assert requests.list_targets(PROFILE, "a+/=", 50).path.endswith("?pageSize=50&pageToken=a%2B%2F%3D")
+    assert requests.list_targets(PROFILE, "a+/=", 50).path.endswith("?pageSize=50&pageToken=a%2B/%3D")
 
 
 def test_a_creation_posts_the_bare_target_without_what_was_not_asked() -> None:

@@ -25,6 +25,7 @@ from worker.core.acceptance import (
     plan_acceptance,
 )
 from worker.store import batches as batch_store
+from worker.store.among import among
 from worker.store.bulk import insert_missing, insert_rows, update_rows
 from worker.store.engine import database_now
 from worker.store.tables import jobs, rejections, resources, targets
@@ -76,7 +77,7 @@ def lock_resources(session: Session, names: Iterable[str]) -> dict[str, tuple[in
     for some in _slices(sorted(set(names))):
         rows = session.execute(
             select(resources.c.name, resources.c.version, resources.c.newest_job_id)
-            .where(resources.c.name.in_(some))
+            .where(among(session, resources.c.name, some))
             .order_by(resources.c.name)
             .with_for_update()
         )
@@ -129,7 +130,7 @@ def _lock_active(session: Session, names: list[str]) -> dict[str, dict[str, Any]
     for some in _slices(names):
         rows = session.execute(
             select(jobs.c.resource, jobs.c.state, jobs.c.id, jobs.c.due_at, jobs.c.read_first, jobs.c.debounced_since)
-            .where(jobs.c.resource.in_(some), jobs.c.state.in_((JobState.PENDING, JobState.RUNNING)))
+            .where(among(session, jobs.c.resource, some), jobs.c.state.in_((JobState.PENDING, JobState.RUNNING)))
             .order_by(jobs.c.id)
             .with_for_update()
         )
@@ -149,7 +150,7 @@ def known_identities(session: Session, names: Sequence[str]) -> dict[str, KnownI
         columns.coaching_plan_name,
         columns.qa_score,
         columns.uncertain,
-    ).where(columns.name.in_(names))
+    ).where(among(session, columns.name, names))
     return {row[0]: KnownIdentity(*row[1:]) for row in session.execute(query)}
 
 

@@ -34,6 +34,7 @@ from worker.log import get_logger
 from worker.store import batches as batch_store
 from worker.store import outbox
 from worker.store.acceptance import known_identities, lock_resources
+from worker.store.among import among
 from worker.store.doubts import mark_uncertain, values_in_doubt
 from worker.store.engine import database_now
 from worker.store.tables import jobs
@@ -182,13 +183,12 @@ def _claimed(row: Any) -> Claimed:
     )
 
 
-def _claiming() -> Update:
-    """Made once: to put such a statement together takes longer than to run it for a few jobs."""
+def _claiming(session: Session) -> Update:
     other = jobs.alias("other")
     now = bindparam("now", type_=jobs.c.due_at.type)
     free = (
         select(jobs.c.id)
-        .where(jobs.c.id.in_(bindparam("ids", expanding=True)), jobs.c.state == JobState.PENDING, jobs.c.due_at <= now)
+        .where(among(session, jobs.c.id, "ids"), jobs.c.state == JobState.PENDING, jobs.c.due_at <= now)
         .where(jobs.c.crashes < bindparam("crashed_below"))
         .where(~exists().where(other.c.resource == jobs.c.resource, other.c.state == JobState.RUNNING))
         .order_by(jobs.c.id)
@@ -213,9 +213,6 @@ def _claiming() -> Update:
     )  # fmt: skip
 
 
-_CLAIM = _claiming()
-
-
 def _claim_rows(session: Session, ids: Sequence[int], lease: Lease, now: datetime) -> Sequence[Any]:
     given = {
         "ids": ids,
@@ -224,7 +221,7 @@ def _claim_rows(session: Session, ids: Sequence[int], lease: Lease, now: datetim
         "owner": lease.owner,
         "crashed_below": ALONE_AFTER if len(ids) > 1 else HOWEVER_OFTEN,
     }
-    return session.execute(_CLAIM, given, execution_options=_BULK).all()
+    return session.execute(_claiming(session), given, execution_options=_BULK).all()
 
 
 def _return_to_pending(session: Session, fences: Mapping[int, int], values: dict[str, Any]) -> Sequence[Any]:
@@ -266,7 +263,7 @@ def let_go(session: Session, names: Sequence[str], *, not_before: datetime | Non
         values["due_at"] = case((jobs.c.due_at < pause, pause), else_=jobs.c.due_at)
     session.execute(
         update(jobs)
-        .where(jobs.c.resource.in_(sorted(set(names))), jobs.c.state == JobState.PENDING)
+        .where(among(session, jobs.c.resource, sorted(set(names))), jobs.c.state == JobState.PENDING)
         .where(true() if not_before else jobs.c.published_until.is_not(None))
         .values(values),
         execution_options=_BULK,

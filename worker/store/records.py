@@ -19,6 +19,7 @@ from worker.core.events import Ended, Event, of_job
 from worker.store import batches as batch_store
 from worker.store import outbox, wants
 from worker.store.acceptance import lock_resources
+from worker.store.among import among
 from worker.store.bulk import insert_missing, insert_or_replace, insert_rows, update_rows
 from worker.store.claims import NO_LEASE, Claimed, by_batch, give_back, let_go, newer_pending
 from worker.store.doubts import mark_uncertain
@@ -112,7 +113,7 @@ def _in_doubt(one: Record) -> bool:
 def _still_ours(session: Session, records: Sequence[Record]) -> set[tuple[int, int]]:
     """Ids and fences of the jobs that still run as they were claimed."""
     ids = sorted({one.job.id for one in records})
-    running = select(jobs.c.id, jobs.c.fence).where(jobs.c.id.in_(ids), jobs.c.state == JobState.RUNNING)
+    running = select(jobs.c.id, jobs.c.fence).where(among(session, jobs.c.id, ids), jobs.c.state == JobState.RUNNING)
     return {(row.id, row.fence) for row in session.execute(running)}
 
 
