@@ -2,6 +2,7 @@
 
 import secrets
 from contextlib import closing
+from dataclasses import dataclass
 from typing import Annotated
 
 import typer
@@ -13,8 +14,10 @@ from worker.cli.output import Output
 from worker.cli.user import user_name
 from worker.core.person import Person
 from worker.counts import counted
+from worker.intake.patience import patiently
 from worker.store import audit, persons
 from worker.store.audit import AuditOutcome, Deed
+from worker.store.engine import Database
 from worker.store.persons import Forgotten, Unfinished
 from worker.store.roster import take_door
 
@@ -64,20 +67,37 @@ def forget(
             _tell(name, Forgotten(), output, dry_run=dry_run)
             return
         acts = yes and not dry_run
-        with (runtime.database.write if acts else runtime.database.read)() as session:
-            if acts:
-                take_door(session)  # no event of theirs comes in between
-            person = persons.person_named(session, homes[0], name, f"forgotten-{secrets.token_hex(6)}")
-            _refuse_if_open(person, persons.unfinished(session, person), output, cancel_pending=cancel_pending)
-            if acts and cancel_pending:
-                persons.drop_unfinished(session, person)
-            told = persons.forget(session, person, dry_run=not acts)
-            if acts and told.rows:
-                deed = Deed(user_name(), "command", "agents.forget", person.alias)
-                audit.note(session, deed, AuditOutcome.DONE, _sum(told))
+        order = _Order(homes[0], name, cancel_pending, acts)
+        told = patiently(lambda: _carry_out(order, runtime.database, output))
     if told.rows and not acts and not dry_run:
         output.fail(f"--yes: {_sum(told)} would be changed or deleted for ever; give --yes, or --dry-run to see them")
     _tell(name, told, output, dry_run=dry_run)
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """``acts``: it is meant; else it is only looked at."""
+
+    profile: str
+    name: str
+    cancel_pending: bool
+    acts: bool
+
+
+def _carry_out(order: _Order, database: Database, output: Output) -> Forgotten:
+    """In one transaction, which a busy database may turn away: then anew, from the beginning."""
+    with (database.write if order.acts else database.read)() as session:
+        if order.acts:
+            take_door(session)  # no event of theirs comes in between
+        person = persons.person_named(session, order.profile, order.name, f"forgotten-{secrets.token_hex(6)}")
+        _refuse_if_open(person, persons.unfinished(session, person), output, cancel_pending=order.cancel_pending)
+        if order.acts and order.cancel_pending:
+            persons.drop_unfinished(session, person)
+        told = persons.forget(session, person, dry_run=not order.acts)
+        if order.acts and told.rows:
+            deed = Deed(user_name(), "command", "agents.forget", person.alias)
+            audit.note(session, deed, AuditOutcome.DONE, _sum(told))
+    return told
 
 
 def _refuse_if_open(person: Person, left: Unfinished, output: Output, *, cancel_pending: bool) -> None:
@@ -87,7 +107,8 @@ def _refuse_if_open(person: Person, left: Unfinished, output: Output, *, cancel_
             " (coachsync roster events); nothing was changed"
         )
     if left.running:
-        output.fail(f"{counted(len(left.running), 'job')} for them is being sent; try again soon; nothing was changed")
+        sent = counted(len(left.running), "job for them is", "jobs for them are")
+        output.fail(f"{sent} being sent; try again soon; nothing was changed")
     if (left.pending or left.events) and not cancel_pending:
         output.fail(
             f"still to be done for them: {counted(len(left.pending), 'job')}, {counted(left.events, 'event')};"
