@@ -38,6 +38,8 @@ def test_one_lane_is_paused_and_resumed_and_the_other_goes_on(store: Database, c
     assert [(one["lane"], one["by"], one["why"]) for one in said["halts"]] == [("bulk", "ann", "their release")]
     assert paused(store) == {Lane.BULK}
     assert coachsync("remotes", "resume", "default", "--lane", "bulk").out == "default is sent to again.\n"
+    trail = [(one["action"], one["subject"], one["door"]) for one in coachsync.json("audit", "list")]
+    assert trail == [(f"{what}-remote", "remote default bulk", "command") for what in ("resume", "pause")]
     assert paused(store) == set()
 
 

@@ -1,4 +1,4 @@
-"""``coachsync audit``: what persons have done in the console, when, on what, and what came of it."""
+"""``coachsync audit``: what persons have done, when, on what, and what came of it."""
 
 from contextlib import closing
 from typing import Annotated
@@ -11,9 +11,9 @@ from worker.store import audit
 from worker.store.audit import AuditFilter
 from worker.telling.records import audit_record
 
-app = typer.Typer(help="The audit trail: what persons have done in the console.", no_args_is_help=True)
+app = typer.Typer(help="The audit trail: what persons have done.", no_args_is_help=True)
 
-COLUMNS = ("number", "at", "who", "action", "subject", "outcome", "result")
+COLUMNS = ("number", "at", "who", "door", "action", "subject", "outcome", "result")
 
 
 def register(root: typer.Typer) -> None:
@@ -28,7 +28,10 @@ def list_audit(
     after: Annotated[int | None, typer.Option("--after", min=1, help="Go on after this line.", metavar="N")] = None,
     as_json: Json = False,
 ) -> None:
-    """List what was done, newest first: sign-ins, and each action with who, when, on what and its result.
+    """List what was done, newest first: who, when, by which door, what, on what, and what came of it.
+
+    All actions of the console and its sign-ins; of the commands those that concern who may come in, what is paused, and
+    persons that are forgotten.
 
     Example: coachsync audit list --who ann --json
     """

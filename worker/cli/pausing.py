@@ -4,13 +4,15 @@ from contextlib import closing
 from typing import Annotated, Any
 
 import typer
+from sqlmodel import Session
 
 from schemas.lanes import Lane
 from worker.cli.options import Json, open_runtime
 from worker.cli.output import Output
 from worker.cli.user import user_name
 from worker.runtime import Runtime
-from worker.store import halts, remotes
+from worker.store import audit, halts, remotes
+from worker.store.audit import AuditOutcome, Deed
 from worker.store.console_models import Halt
 from worker.store.engine import Database
 from worker.telling.remote_records import halt_record, lane_words
@@ -42,8 +44,11 @@ def pause(
     output = Output(as_json)
     with closing(open_runtime(output)) as runtime:
         known_remote(name, runtime, output)
+        who = by or user_name()
         with runtime.database.write() as session:
-            new = halts.halt(session, name, lane, by or user_name(), because)
+            new = halts.halt(session, name, lane, who, because)
+            if new:
+                _note(session, who, "pause-remote", name, lane, because or "paused")
         _tell(output, runtime.database, name, changed=new)
     what = lane_words(lane or "every").capitalize()
     output.say(f"{what} of {name} is paused." if new else f"{what} of {name} was paused already; that stays as it is.")
@@ -59,6 +64,8 @@ def resume(name: Name, lane: InLane = None, as_json: Json = False) -> None:
         known_remote(name, runtime, output)
         with runtime.database.write() as session:
             ended = halts.resume(session, name, lane)
+            if ended:
+                _note(session, user_name(), "resume-remote", name, lane, "resumed")
         runtime.dispatcher.nudge()
         _tell(output, runtime.database, name, changed=bool(ended))
     what = lane_words(lane or "every")
@@ -73,6 +80,11 @@ def known_remote(name: str, runtime: Runtime, output: Output) -> None:
         known = [one.name for one in remotes.standings(session, named)]
     if name not in known:
         output.fail(f"NAME: there is no remote {name[:60]!r}; known are: {', '.join(known) or 'none'}")
+
+
+def _note(session: Session, who: str, action: str, name: str, lane: Lane | None, result: str) -> None:
+    subject = f"remote {name}" + (f" {lane}" if lane else "")
+    audit.note(session, Deed(who, "command", action, subject), AuditOutcome.DONE, result)
 
 
 def _tell(output: Output, database: Database, name: str, *, changed: bool) -> None:

@@ -20,7 +20,7 @@ class AuditOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Deed:
-    """``door`` is where it was done: *console*."""
+    """``door`` is where it was done: *console*, *command*."""
 
     who: str
     door: str

@@ -3,6 +3,8 @@
 "use strict";
 
 (() => {
+  document.querySelector("nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+
   const regions = [...document.querySelectorAll("[data-live]")];
   if (!regions.length) return;
 
