@@ -3,7 +3,11 @@
 "use strict";
 
 (() => {
-  document.querySelector("nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+  const here = document.querySelector("nav [aria-current]");
+  if (here) { // not scrollIntoView: the keyboard would begin here, past the way to the content
+    const nav = here.closest("nav");
+    nav.scrollLeft = here.offsetLeft - (nav.clientWidth - here.offsetWidth) / 2;
+  }
 
   const regions = [...document.querySelectorAll("[data-live]")];
   if (!regions.length) return;
