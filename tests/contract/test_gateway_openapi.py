@@ -16,6 +16,7 @@ from schemathesis.specs.openapi.checks import negative_data_rejection, positive_
 
 from tests.integration.gateway_rig import Gateway, gateway_on, make_token
 from tests.integration.store_rig import applied, job_of, name_of, offer, take_one, wish, write
+from tests.services.stores import empty
 from worker.core.access import Scope
 from worker.gateway.openapi import document
 from worker.store.engine import Database
@@ -34,6 +35,7 @@ contract = schemathesis.openapi.from_path(CONTRACT).exclude(path="/v1/batches/{b
 
 @pytest.fixture(scope="module")
 def gateway(_sqlite_store: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    empty(_sqlite_store)
     with gateway_on(_sqlite_store, tmp_path_factory.mktemp("gateway")) as one:
         yield one
 

@@ -12,6 +12,7 @@ import pytest
 
 from tests.integration.gateway_rig import Gateway, gateway_on
 from tests.integration.store_rig import TEMPLATE, USECASE, name_of, offer, wish
+from tests.services.stores import empty
 from worker.configuration.settings import load_settings
 from worker.core.access import Scope
 from worker.store.engine import Database
@@ -31,6 +32,7 @@ LINES = [
 
 @pytest.fixture(scope="module")
 def gateway(_sqlite_store: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    empty(_sqlite_store)
     for _ in range(17):
         offer(_sqlite_store, *([None] * 202), wish(1))
     with gateway_on(_sqlite_store, tmp_path_factory.mktemp("gateway")) as one:

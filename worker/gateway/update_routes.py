@@ -4,12 +4,13 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from schemas.jobs import JobKind
+from worker.gateway.direct import DirectRoute
 from worker.gateway.parameters import wanted_of_quotas, wanted_of_targets
 from worker.gateway.updates import UpdateDoor
 
 
 def update_routes(door: UpdateDoor) -> APIRouter:
-    router = APIRouter(prefix="/v1", tags=["producers"])
+    router = APIRouter(prefix="/v1", tags=["producers"], route_class=DirectRoute)
 
     @router.post("/target-updates", status_code=202)
     async def post_target_updates(request: Request) -> Response:
