@@ -1,16 +1,22 @@
 """The door of the console: who has a token of it is let in for a while, and no other site's form is obeyed."""
 
+import os
+import re
+import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
+import httpx
 import pytest
 from sqlalchemy import update
 
 from schemas.ids import format_job_id
+from tests.integration.cli_rig import command_on
 from tests.integration.console_rig import Console, console_on, state_of
 from tests.integration.gateway_rig import make_token
 from tests.integration.store_rig import job_of, wish
+from tests.services.processes import end, spawn, wait_until
 from worker.console.entry import ATTEMPTS, COOKIE
 from worker.core.access import Scope
 from worker.store import tokens
@@ -175,6 +181,20 @@ def test_sign_ins_are_in_the_audit_trail(console: Console) -> None:
         (line,) = session.execute(audit.select()).all()
     assert (line.who, line.action, line.outcome) == ("ann", "sign-in", "done")
     assert line.subject.startswith("token tok_")
+
+
+def test_the_gateway_of_the_command_has_it(store: Database, tmp_path: Path) -> None:
+    log = tmp_path / "gateway.log"
+    environ = {**os.environ, **command_on(store, tmp_path).environ}  # noqa: TID251 - a child's environment
+    pid = spawn([sys.executable, "-m", "worker.cli", "gateway", "--port", "0"], log, env=environ)
+    try:
+        wait_until(lambda: "listens at" in log.read_text(), "the gateway listens", seconds=30)
+        (url,) = re.findall(r"listens at (\S+)", log.read_text())
+        with httpx.Client(follow_redirects=True) as browser:
+            page = browser.get(f"{url}/console")
+        assert (page.status_code, page.url.path) == (200, "/console/sign-in")
+    finally:
+        end(pid)
 
 
 def _sessions(store: Database) -> list[tuple[object, ...]]:
