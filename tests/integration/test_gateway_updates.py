@@ -1,10 +1,14 @@
 """What producers post: one wish, an array, or a file's worth; what is answered is committed, what is wrong is named."""
 
 import json
+import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -13,9 +17,10 @@ from sqlalchemy import select
 from schemas.jobs import JobState
 from schemas.lanes import Lane
 from tests.integration.cli_rig import chosen_store, command_on, on_both
-from tests.integration.gateway_rig import Gateway, gateway_on, problem
+from tests.integration.gateway_rig import Gateway, gateway_on, make_token, problem
 from tests.integration.guard_rig import know
 from tests.integration.store_rig import TEMPLATE, USECASE, assert_adds_up, batch, name_of
+from tests.services.processes import wait_until
 from worker.core.access import Scope
 from worker.store.engine import Database
 from worker.store.models import Job
@@ -23,6 +28,7 @@ from worker.store.tables import batches, kept_answers
 
 TARGETS, QUOTAS = "/v1/target-updates", "/v1/quota-recalculations"
 CSV = {"Content-Type": "text/csv"}
+JSON = {"Content-Type": "application/json"}
 JSONL = {"Content-Type": "application/jsonl"}
 MEDIA_TYPES = ("application/jsonl", "application/x-ndjson")
 
@@ -337,3 +343,80 @@ def test_a_parameter_that_cannot_be_meant_is_named(
 ) -> None:
     said = problem(producer.post(TARGETS, json=one(1), params=params), 400, "bad-parameter")
     assert said["errors"][0]["parameter"] == parameter
+
+
+def test_while_a_key_is_being_worked_on_the_same_key_is_told_so(store: Database, gateway: Gateway) -> None:
+    token = make_token(store, Scope.TARGETS_WRITE)
+    other = gateway.without_token(Authorization=f"Bearer {token}")
+    body, address = json.dumps(one(1)).encode(), urlsplit(gateway.url)
+    head = (
+        f"POST {TARGETS} HTTP/1.1\r\nHost: gateway\r\nAuthorization: Bearer {token}\r\nIdempotency-Key: k\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    with socket.create_connection((str(address.hostname), int(address.port or 0))) as connection:
+        connection.sendall(head.encode() + body[:10])
+        answers: list[httpx.Response] = []
+
+        def in_flight() -> bool:
+            answers.append(other.post(TARGETS, content=b"{}", headers={"Idempotency-Key": "k"} | JSON))
+            return answers[-1].status_code == 409
+
+        wait_until(in_flight, "the first request holds its key")
+        problem(answers[-1], 409, "request-in-flight")
+        assert answers[-1].headers["retry-after"] == "1"
+        connection.sendall(body[10:])
+        assert connection.recv(12) == b"HTTP/1.1 202"
+    again = other.post(TARGETS, content=body, headers={"Idempotency-Key": "k"} | JSON)
+    assert again.headers["idempotency-replayed"] == "true"
+    assert len(jobs_of(store)) == 1
+
+
+def test_who_leaves_in_the_middle_of_a_body_leaves_nothing_behind(store: Database, gateway: Gateway) -> None:
+    token, address = make_token(store, Scope.TARGETS_WRITE), urlsplit(gateway.url)
+    head = (
+        f"POST {TARGETS} HTTP/1.1\r\nHost: gateway\r\nAuthorization: Bearer {token}\r\nIdempotency-Key: k\r\n"
+        "Content-Type: text/csv\r\nContent-Length: 100000\r\n\r\n"
+    )
+    for _ in range(3):
+        with socket.create_connection((str(address.hostname), int(address.port or 0))) as connection:
+            connection.sendall(head.encode() + csv_of(10))
+    client = gateway.without_token(Authorization=f"Bearer {token}")
+
+    def free() -> bool:
+        return client.post(TARGETS, content=csv_of(3), headers={"Idempotency-Key": "k"} | CSV).status_code == 202
+
+    wait_until(free, "the key is free again")
+    assert len(jobs_of(store)) == 3
+
+
+@on_both
+def test_two_gateways_that_are_asked_with_one_key_at_once_do_it_once(
+    store: Database, gateway: Gateway, tmp_path: Path
+) -> None:
+    token = make_token(store, Scope.TARGETS_WRITE)
+    with gateway_on(store, tmp_path) as second:
+        clients = [one.without_token(Authorization=f"Bearer {token}") for one in (gateway, second)]
+
+        def post(number: int, client: httpx.Client) -> httpx.Response:
+            body = one(number) if number % 2 else [one(number), one(f"{number}-b")]
+            return client.post(TARGETS, json=body, headers={"Idempotency-Key": f"k-{number}"})
+
+        with ThreadPoolExecutor(2) as threads:
+            for number in range(12):
+                first, other = threads.map(post, [number, number], clients)
+                assert (first.status_code, other.status_code) == (202, 202), (first.text, other.text)
+                assert first.headers["location"] == other.headers["location"]
+    assert len([job for job in jobs_of(store) if job.state == JobState.PENDING]) == 18
+    assert_adds_up(store)
+
+
+def test_where_the_port_is_taken_the_command_says_so_in_one_line(store: Database, tmp_path: Path) -> None:
+    environ = {name: value for name, value in command_on(store, tmp_path).environ.items() if value}
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        command = [sys.executable, "-m", "worker.cli", "gateway"]
+        env = environ | {"COACHSYNC_GATEWAY_LISTEN": address}
+        ended = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
+    remedy = "name another by COACHSYNC_GATEWAY_LISTEN=HOST:PORT"
+    assert ended.returncode == 2
+    assert ended.stderr.splitlines()[-1] == f"error: {address}: Address already in use; {remedy}"

@@ -83,9 +83,6 @@ class Singles:
             self._working = loop.create_task(self._work())
         return await taken
 
-    def close(self) -> None:
-        self._thread.shutdown()
-
     async def _work(self) -> None:
         loop = asyncio.get_running_loop()
         while self._waiting:

@@ -76,10 +76,6 @@ class UpdateDoor:
         self.singles = Singles(database, settings.remote_for)
         self.backlog = Backlog(database, settings.gateway.backlog, self.services.monotonic)
 
-    def close(self) -> None:
-        self.singles.close()
-        self._threads.shutdown()
-
     async def take(self, request: Request, kind: JobKind, wanted: Wanted) -> Response:
         """The walk of one request. Raises ``Problem``."""
         holder = await self.services.doorkeeper.admit(request.headers.get("authorization"), SCOPES[kind])
