@@ -141,8 +141,8 @@ def _scheduled(runtime: Runtime) -> list[Scheduled]:
     second = timedelta(seconds=1)
     heart = Heart(database, process_name(), "loops", fingerprint(settings.all_remotes))
     return [
-        Scheduled("dispatcher", runtime.dispatcher, second / 10, second / 2),
-        Scheduled("rescuer", Rescuer(database), second, second * 2),
+        Scheduled("dispatcher", runtime.dispatcher, second / 10, second),
+        Scheduled("rescuer", Rescuer(database), second, second * 4),
         Scheduled("heart", heart, second * 10, second * 10),
         Scheduled("pruner", Pruner(database, keep), second, second * 600),
     ]
@@ -153,14 +153,14 @@ def _planning(runtime: Runtime) -> list[Scheduled]:
     settings, second = runtime.settings, timedelta(seconds=1)
     refresher = Refresher(runtime.database, settings.reconcile, settings.remote_for)
     return [
-        Scheduled("planner", planner_of(runtime), second / 10, second),
+        Scheduled("planner", planner_of(runtime), second / 10, second * 2),
         Scheduled("refresher", refresher, second, second * 15),
     ]
 
 
 def _asking_remotes(sending: WorkerRuntime) -> list[Scheduled]:
     """A remote may take its time to answer: nobody else waits for it."""
-    return [Scheduled("reconciler", reconciler_of(sending), timedelta(seconds=0.02), timedelta(seconds=1))]
+    return [Scheduled("reconciler", reconciler_of(sending), timedelta(seconds=0.02), timedelta(seconds=5))]
 
 
 def _listening(runtime: Runtime) -> list[Scheduled]:
