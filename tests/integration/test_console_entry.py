@@ -4,6 +4,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -18,12 +19,13 @@ from tests.integration.gateway_rig import make_token
 from tests.integration.store_rig import job_of, wish
 from tests.services.processes import end, spawn, wait_until
 from worker.console.entry import ATTEMPTS, COOKIE
-from worker.core.access import Scope
+from worker.core.access import Scope, new_token
 from worker.store import tokens
 from worker.store.engine import Database
 from worker.store.tables import audit, console_sessions
 
 DAY = timedelta(days=1)
+TOKEN = new_token(lambda count: b"t" * count)
 
 
 @pytest.fixture
@@ -195,6 +197,16 @@ def test_the_gateway_of_the_command_has_it(store: Database, tmp_path: Path) -> N
         assert (page.status_code, page.url.path) == (200, "/console/sign-in")
     finally:
         end(pid)
+
+
+def test_without_a_database_it_says_so(tmp_path: Path) -> None:
+    with closing(Database(f"sqlite:///{tmp_path / 'empty.db'}")) as empty, console_on(empty, tmp_path) as console:
+        somebody = console.gateway.without_token(Cookie=f"{COOKIE}=whoever", Origin=console.gateway.url)
+        for answer in (somebody.get("/console/"), somebody.post("/console/sign-in", data={"token": TOKEN})):
+            assert answer.status_code == 503
+            assert "The database cannot be used" in answer.text
+            assert "no such table" not in answer.text
+            assert "content-security-policy" in answer.headers
 
 
 def _sessions(store: Database) -> list[tuple[object, ...]]:

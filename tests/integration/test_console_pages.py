@@ -182,6 +182,28 @@ def test_what_cannot_be_meant_names_the_field(ann: Visitor, path: str, words: st
     assert words in ann.get(path, 400)
 
 
+@pytest.mark.postgres
+def test_rubbish_is_never_a_mistake_of_ours(postgres_store: Database, tmp_path: Path) -> None:
+    """A NUL, half a character, a long text, a number past all: on the database that refuses most."""
+    rubbish = ("%00", "%ff%fe" + "x" * 3_000, "9" * 18)
+    places = ("/jobs/{}", "/batches/{}", "/targets/{}", "/quotas/{}", "/agents/{}", "/agents/p/agents/{}", "/events/{}")
+    places += ("/webhooks/{}", "/deliveries/{}", "/messages/{}", "/approvals/{}", "/remotes/{}", "/search?q={}")
+    places += ("/jobs?resource={}", "/jobs?error={}", "/jobs?batch={}", "/jobs?before={}", "/targets?after={}")
+    places += ("/targets?prefix={}", "/quotas?template={}", "/quotas?after={}", "/agents?after={}", "/audit?who={}")
+    places += ("/batches?before={}", "/deliveries?endpoint={}", "/do/approve?on={}", "/do/rotate-secret?on={}")
+    with console_on(postgres_store, tmp_path) as served:
+        ann = served.signed_in()
+        ann.get("/")
+        for path in (place.format(one) for place in places for one in rubbish):
+            assert ann.client.get(f"/console{path}").status_code in (200, 303, 400, 404), path
+        for one in rubbish:
+            body = f"csrf={ann.csrf}&on={one}&why={one}"
+            sent = ann.client.post(
+                "/console/do/rotate-secret", content=body, headers={"Content-Type": "application/x-www-form-urlencoded"}
+            )
+            assert sent.status_code == 404, one
+
+
 def test_the_search_goes_to_what_is_named(ann: Visitor, filled: Filled) -> None:
     def led_to(what: str) -> str:
         answer = ann.client.get("/console/search", params={"q": what})

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -12,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from worker.console.desk import BadInput, Desk, NotThere, Page
-from worker.console.door import Door, TooLarge, base_of, form_of, is_same_origin
+from worker.console.door import Door, TooLarge, base_of, form_of, is_same_origin, without_nul
 from worker.console.render import place, render
 from worker.console.services import ConsoleServices
 from worker.console.viewer import Viewer
@@ -49,10 +48,6 @@ class Answers:
             return self.trouble(request, viewer, 404, "Not there", str(error))
         except BadInput as error:
             return self.trouble(request, viewer, 400, "That cannot be meant", str(error))
-        except DBAPIError as error:
-            log.exception("console_failed", path=request.url.path)
-            words = str(error.orig or error).splitlines()[0]
-            return self.trouble(request, viewer, 503, "The database refused", f"{words} (coachsync doctor says more)")
 
     async def with_form(self, request: Request, handle: Callable[[Request, dict[str, str]], Response]) -> Response:
         """What another site has sent, or no page of ours, is not even looked at."""
@@ -65,8 +60,9 @@ class Answers:
         return await run_in_threadpool(handle, request, form)
 
     def desk(self, request: Request, viewer: Viewer) -> Desk:
-        path = {name: str(value) for name, value in request.path_params.items()}
-        return Desk(self.services.runtime, self.services.fleet, viewer, path, dict(request.query_params))
+        path = {name: without_nul(str(value)) for name, value in request.path_params.items()}
+        query = {name: without_nul(value) for name, value in request.query_params.items()}
+        return Desk(self.services.runtime, self.services.fleet, viewer, path, query)
 
     def to_sign_in(self, request: Request, *, polls: bool = False) -> Response:
         """A page that polls is told so, and asks a person to load it anew."""
@@ -88,6 +84,11 @@ class Answers:
         words = "There is no such page." if status == 404 else "That is no request of a page of ours."  # noqa: PLR2004 - HTTP's own
         viewer = self.door.viewer_of(request)
         return self.trouble(request, viewer, status, "Not there", words)
+
+    def database_refused(self, request: Request, error: Exception) -> Response:
+        log.error("console_failed", path=request.url.path, error=type(error).__name__)
+        words = "The database cannot be used at this moment; coachsync doctor says more."
+        return self.trouble(request, None, 503, "No page for now", words)
 
     def broke(self, request: Request, _: Exception) -> Response:
         """A bug: it goes on to the log, and whoever looks is told no more than that."""

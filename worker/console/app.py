@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime
 
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.routing import Mount, Route
@@ -76,6 +77,10 @@ def create_console(services: ConsoleServices) -> ASGIApp:
             *shown,
             Mount("/static", StaticFiles(directory=STATIC)),
         ],
-        exception_handlers={HTTPException: answers.http_error, Exception: answers.broke},
+        exception_handlers={
+            HTTPException: answers.http_error,
+            SQLAlchemyError: answers.database_refused,
+            Exception: answers.broke,
+        },
     )
     return SecureHeaders(app)

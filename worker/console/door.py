@@ -118,7 +118,13 @@ async def form_of(request: Request) -> dict[str, str]:
         body += chunk
         if len(body) > LARGEST_FORM:
             raise TooLarge
-    return dict(parse_qsl(body.decode("utf-8", errors="replace"), keep_blank_values=True, max_num_fields=20))
+    fields = parse_qsl(body.decode("utf-8", errors="replace"), keep_blank_values=True)
+    return {name: without_nul(value) for name, value in fields}
+
+
+def without_nul(text: str) -> str:
+    """PostgreSQL is not even asked with a NUL; nothing that is there has one."""
+    return text.replace("\0", "\ufffd")
 
 
 def _is_loopback(host: str) -> bool:

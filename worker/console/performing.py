@@ -12,6 +12,7 @@ from worker.console.action import LONGEST_WHY, Action, Order, Prospect, Refused,
 from worker.console.actions import ACTIONS
 from worker.console.answers import Answers
 from worker.console.desk import BadInput, Desk, NotThere, Page
+from worker.console.door import without_nul
 from worker.console.entry import DOOR, same
 from worker.log import get_logger
 from worker.store import audit
@@ -29,7 +30,7 @@ class Performing:
         viewer = self.answers.door.viewer_of(request)
         if viewer is None:
             return self.answers.to_sign_in(request)
-        action, on = ACTIONS.get(request.path_params["action"]), request.query_params.get("on", "")
+        action, on = ACTIONS.get(request.path_params["action"]), without_nul(request.query_params.get("on", ""))
         if action is None:
             return self.answers.trouble(request, viewer, 404, "Not there", "There is no such action.")
         if not viewer.may_act:
