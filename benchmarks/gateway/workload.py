@@ -23,7 +23,7 @@ from worker.store.tokens import NewToken
 
 RATE, MEDIAN, SLOWEST = "updates/s", "median, ms", "p99, ms"
 COLUMNS = (Column(RATE), Column(MEDIAN, digits=1), Column(SLOWEST, digits=1))
-CONNECTIONS = (1, 16, 128)
+CONNECTIONS = (1, 32, 256)
 LONGEST = 5
 
 

@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -97,6 +97,21 @@ def gateway_on(
         for client in gateway.clients:
             client.close()
         runtime.close()
+
+
+@contextmanager
+def gateways_in(folder: Path) -> Iterator[Callable[[Database], Gateway]]:
+    """One for each store, for all tests of a module: they empty the store, and what is left of one harms no other."""
+    with ExitStack() as stack:
+        made: dict[str, Gateway] = {}
+
+        def on(store: Database) -> Gateway:
+            if store.url not in made:
+                made[store.url] = stack.enter_context(gateway_on(store, folder))
+            made[store.url].clock.ahead = 0.0
+            return made[store.url]
+
+        yield on
 
 
 @contextmanager

@@ -26,7 +26,7 @@ from worker.store.engine import Database
 from worker.store.tables import batches, jobs
 
 TARGETS = "/v1/target-updates"
-ROWS = 5_000
+ROWS = 4_000
 CSV = "\n".join(
     [
         "name,scorecardTemplateName,usecaseName,target",

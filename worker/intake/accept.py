@@ -166,9 +166,10 @@ class Door:
 
     def take_whole(self, session: Session, rows: list[Offered | Unreadable]) -> list[RowFate]:
         """All the rows that the batch will ever have."""
-        fates = sorted(self._accept(session, rows), key=lambda fate: fate.row)
-        self._seal(session)
-        return fates
+        page = self._page(rows)
+        plan = accept_page(session, page, self._remote_name)
+        batches.seal(session, self.batch.id)
+        return sorted([*_fates(plan), *map(_refused, page.rejected)], key=lambda fate: fate.row)
 
     def close(self) -> Receipt:
         with self._transaction() as session:
