@@ -1,6 +1,6 @@
 """Measure coachsync beside what one would take instead: one machine, one run, in turn.
 
-    python -m benchmarks [WORKLOAD …] [--quick] [--rounds N] [--million] [--contenders NAME …]
+    python -m benchmarks [WORKLOAD …] [--quick] [--rounds N] [--seconds N] [--million] [--contenders NAME …]
 
 Prints a table for each workload and setting, and keeps all figures in benchmarks/results/. `make results`
 makes benchmarks/RESULTS.md of the newest. Figures are of one machine and one moment: trust the gains.
@@ -34,7 +34,7 @@ def main() -> None:
 
 def _scale(given: argparse.Namespace) -> Scale:
     scale = QUICK if given.quick else FULL
-    return scale.having(rounds=given.rounds, million=given.million, contenders=given.contenders)
+    return scale.having(rounds=given.rounds, seconds=given.seconds, million=given.million, contenders=given.contenders)
 
 
 def _parsed() -> argparse.Namespace:
@@ -42,6 +42,7 @@ def _parsed() -> argparse.Namespace:
     parser.add_argument("workloads", nargs="*", metavar="WORKLOAD", help=", ".join(WORKLOADS))
     parser.add_argument("--quick", action="store_true", help="Small figures, one round, some contenders: does it work?")
     parser.add_argument("--rounds", type=int)
+    parser.add_argument("--seconds", type=int, help="How long those that watch for a while do so.")
     parser.add_argument("--million", action="store_true", help="Enqueue a million rows too.")
     parser.add_argument("--contenders", nargs="*", help=", ".join(one.name for one in CONTENDERS))
     given = parser.parse_args()

@@ -23,10 +23,13 @@ class Scale:
     limits: Sequence[str]
     contenders: Sequence[str] = ()
 
-    def having(self, *, rounds: int | None, million: bool, contenders: Sequence[str] | None) -> Self:
+    def having(
+        self, *, rounds: int | None, seconds: int | None, million: bool, contenders: Sequence[str] | None
+    ) -> Self:
         return replace(
             self,
             rounds=rounds or self.rounds,
+            seconds=seconds or self.seconds,
             enqueued=(*self.enqueued, 1_000_000) if million else self.enqueued,
             contenders=contenders or self.contenders,
         )
