@@ -11,6 +11,7 @@ from schemas.jobs import JobState
 from schemas.names import profile_of
 from worker.console.desk import PAGE, Desk, NotThere, Page, number_of
 from worker.console.plot import Moment, Value, history_plot
+from worker.counts import counted
 from worker.store import insight, known, roster
 from worker.store.engine import database_now
 from worker.store.explaining_roster import agent_story, event_story, find_event
@@ -169,7 +170,8 @@ def _changes(session: Session, name: str, answers: Sequence[QuotaAnswer], now: d
 
 
 def _quota_words(answer: QuotaAnswer) -> str:
-    return f"{answer.total_agent_quota:,} for {answer.total_active_agents_count:,} agents, {cell(answer.answered_at)}"
+    agents = counted(answer.total_active_agents_count, "agent")
+    return f"{answer.total_agent_quota:,} for {agents}, {cell(answer.answered_at)}"
 
 
 def _verb(event: RosterEventRow) -> str:

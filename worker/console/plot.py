@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import floor, log10
 
+from worker.counts import counted
+
 WIDTH, HEIGHT = 720, 220
 LEFT, RIGHT, TOP, BOTTOM = 46, 12, 14, 30
 _STEPS = tuple(
@@ -130,7 +132,7 @@ def share_plot(counts: Sequence[tuple[datetime, int]], bucket: timedelta, most: 
                 y(share),
                 width,
                 round(foot - y(share), 1),
-                f"{at:%H:%M}: {count:,} requests, {share:.0f}% of the limit",
+                f"{at:%H:%M}: {counted(count, 'request')}, {share:.0f}% of the limit",
                 "sent",
             )
             for (at, count), share in zip(counts, shares, strict=True)

@@ -8,6 +8,7 @@ from http import HTTPStatus
 from sqlalchemy import func, select
 
 from schemas.jobs import JobState
+from worker.counts import counted
 from worker.gateway.problems import Problem
 from worker.store.engine import Database
 from worker.store.selection import in_state
@@ -38,7 +39,7 @@ class Backlog:
             raise Problem(
                 HTTPStatus.TOO_MANY_REQUESTS,
                 "backlog-full",
-                f"more than {self.most:,} jobs wait to be sent; nothing was written",
+                f"more than {counted(self.most, 'job')} wait to be sent; nothing was written",
                 headers={"Retry-After": str(ASK_AGAIN_IN)},
             )
 
