@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
 
 import httpx
 import pytest
@@ -53,8 +54,10 @@ def test_who_comes_back_is_not_told_again(sqlite_store: Database, reader: httpx.
     (job,) = job_ids(sqlite_store, wish(1))
     with reader.stream("GET", "/v1/batches/1/events") as answer:
         before = next(events(answer))
-    write(sqlite_store, applied(take_one(sqlite_store, job)))
     with reader.stream("GET", "/v1/batches/1/events", headers={"Last-Event-ID": before["id"]}) as answer:
+        with reader.stream("GET", "/v1/batches/1/events") as newcomer:
+            assert next(events(newcomer)) == before | {"data": ANY, "retry": "2000"}  # it was looked at meanwhile
+        write(sqlite_store, applied(take_one(sqlite_store, job)))
         (after,) = events(answer)
     assert after["event"] == "completed"
     assert reader.get("/v1/batches/1/events", headers={"Last-Event-ID": after["id"]}).status_code == 204
