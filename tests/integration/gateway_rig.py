@@ -22,6 +22,7 @@ from worker.clock import utc_now
 from worker.configuration.settings import load_settings
 from worker.core.access import Scope, digest_of, new_token
 from worker.gateway.app import create_app
+from worker.gateway.bounded_heads import BoundedHeads
 from worker.gateway.services import Services
 from worker.runtime import Runtime
 from worker.store import tokens
@@ -117,7 +118,9 @@ def gateways_in(folder: Path) -> Iterator[Callable[[Database], Gateway]]:
 @contextmanager
 def _served(app: Any, gateway: Gateway) -> Iterator[None]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, proxy_headers=False, ws="none"))
+        server = uvicorn.Server(
+            uvicorn.Config(app, http=BoundedHeads, log_config=None, access_log=False, proxy_headers=False, ws="none")
+        )
         loops: list[asyncio.AbstractEventLoop] = []
 
         async def run() -> None:

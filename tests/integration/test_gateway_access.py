@@ -1,8 +1,10 @@
 """Who may come in through the gateway: nothing but its health answers without a token, which ends when it ends."""
 
+import socket
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from sqlalchemy import select
@@ -60,3 +62,19 @@ def test_its_use_is_seen(gateway: Gateway) -> None:
     gateway.client(Scope.TARGETS_WRITE).post("/v1/target-updates", json={})
     with gateway.store.read() as session:
         assert session.execute(select(api_tokens.c.last_used_at)).scalar_one()
+
+
+def test_a_head_without_an_end_is_cut_off(gateway: Gateway) -> None:
+    address = urlsplit(gateway.url)
+    with socket.create_connection((str(address.hostname), int(address.port or 0))) as connection:
+        connection.sendall(b"GET /livez HTTP/1.1\r\nHost: gateway\r\nX-Long: ")
+        with pytest.raises(OSError, match=r"reset|Broken pipe"):
+            connection.sendall(b"x" * 65_536_000)
+
+
+def test_a_long_head_is_taken_and_so_is_what_comes_after_it(gateway: Gateway) -> None:
+    client = gateway.without_token()
+    for _ in range(2):
+        assert client.get("/livez", headers={"X-Long": "x" * 40_000}).status_code == 200
+    said = gateway.client().post("/v1/target-updates", content=b" " * 1_000_000, headers={"Content-Type": "text/csv"})
+    assert said.status_code == 422
