@@ -123,14 +123,18 @@ def is_passing(error: DBAPIError) -> bool:
     return state[:2] in ("08", "40", "53", "57") or state in ("25P03", "55P03")
 
 
-# A worker that freezes inside a transaction, or whose host is gone, must not hold its row locks for hours.
+# A worker that freezes inside a transaction, or whose host is gone, must not hold its row locks for hours. And a plan
+# is made for each run: one that is kept was made for the table as it was then, which may have been empty, and cannot
+# know that the state asked for is the one of a partial index.
 _POSTGRES = {
     "connect_timeout": 5,
     "keepalives_idle": 10,
     "keepalives_interval": 5,
     "keepalives_count": 3,
     "tcp_user_timeout": 20_000,
-    "options": "-c idle_in_transaction_session_timeout=15000 -c lock_timeout=30000",
+    "options": (
+        "-c idle_in_transaction_session_timeout=15000 -c lock_timeout=30000 -c plan_cache_mode=force_custom_plan"
+    ),
 }
 
 
