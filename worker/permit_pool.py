@@ -42,6 +42,7 @@ class PermitPool:
         self._waiting: deque[_Asker] = deque()
         self._settled: list[Settled] = []
         self._wake = asyncio.Event()
+        self._throttled = asyncio.Event()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["PermitPool"]:
@@ -85,6 +86,8 @@ class PermitPool:
     def settle(self, settled: Settled) -> None:
         self._settled.append(settled)
         self._wake.set()
+        if settled.throttled:
+            self._throttled.set()
 
     def _counted(self, permit: Permit | None) -> Permit | None:
         if permit is None:
@@ -109,6 +112,7 @@ class PermitPool:
 
     async def _exchange(self) -> Grant:
         settled, self._settled = self._settled, []
+        self._throttled.clear()
         want = len(self._waiting)
         exchange = asyncio.ensure_future(self._limiter.exchange(self._lane, want, settled))
         try:
@@ -137,7 +141,9 @@ class PermitPool:
     async def _pause(self, grant: Grant) -> None:
         """Until asking again makes sense, or something was settled that must not wait so long."""
         if not self._waiting or grant.why is Why.GRANTED:
-            await asyncio.sleep(GATHERING)
+            with suppress(TimeoutError):  # what stops the whole fleet is not kept back
+                async with asyncio.timeout(GATHERING):
+                    await self._throttled.wait()
             return
         seconds = max(LEAST_PAUSE, grant.retry_in.total_seconds())
         seconds += min(MOST_SPREAD, 0.1 * seconds) * self._uniform()

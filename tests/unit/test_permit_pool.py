@@ -269,3 +269,17 @@ def test_an_answer_that_comes_while_the_limit_is_used_up_does_not_open_the_pool(
             assert pool.is_shut(within(SOON))
 
     asyncio.run(scene())
+
+
+def test_an_answer_that_stops_the_fleet_is_told_at_once_though_exchanges_are_gathered() -> None:
+    async def scene() -> None:
+        limiter = await warmed(Watched())
+        async with pool_of(limiter).running() as pool:
+            permit = await pool.take(within(5))
+            assert permit
+            await iterations(5)  # the pump gathers now
+            pool.settle(Settled(permit, throttled=True, retry_after=timedelta(seconds=60), ended=time.monotonic()))
+            await iterations(20)
+            assert (await limiter.usage()).cooldown > timedelta(seconds=50)
+
+    asyncio.run(scene())
