@@ -1,4 +1,4 @@
-"""``IN`` for many values. On PostgreSQL they are one parameter: the text never changes, and is planned once.
+"""``IN`` for many values. On PostgreSQL they are one parameter, whose text is made and read once.
 
 SQLite looks through its indexes for a plain list only.
 """
