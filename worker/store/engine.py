@@ -8,22 +8,17 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from math import inf
-from time import monotonic
 from typing import Any
 
-import psycopg
 from sqlalchemy import Dialect, Engine, Text, create_engine, event, select
 from sqlalchemy.engine import Connection, make_url
-from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import DateTime, TypeDecorator
 from sqlmodel import Session
 
 BUSY_TIMEOUT_MS = 30_000
-LONGEST_REST = 1.0  # seconds
 WAL_TRIES = 20
 # Busy, locked; and a disk that is full or a quota that is used up, which SQLite calls an I/O error: there may be room.
 _PASSING_OF_SQLITE = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
@@ -140,29 +135,13 @@ _POSTGRES = {
 
 def _engine(url: str) -> Engine:
     if make_url(url).get_backend_name() != "sqlite":
-        engine = create_engine(url, pool_size=5, max_overflow=10, pool_recycle=1800, connect_args=_POSTGRES)
-        event.listen(engine, "checkin", _note_the_time)
-        event.listen(engine, "checkout", _ask_after_a_rest)
-        return engine
+        return create_engine(
+            url, pool_pre_ping=True, pool_size=5, max_overflow=10, pool_recycle=1800, connect_args=_POSTGRES
+        )
     engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000, "check_same_thread": False})
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
-
-
-def _note_the_time(_connection: object, record: ConnectionPoolEntry) -> None:
-    record.info["rests_since"] = monotonic()
-
-
-def _ask_after_a_rest(connection: Any, record: ConnectionPoolEntry, _proxy: object) -> None:
-    """A connection that has rested may have died; one that was used just now is not asked, which costs a round trip."""
-    if monotonic() - record.info.get("rests_since", inf) < LONGEST_REST:
-        return
-    try:
-        connection.execute("SELECT 1")
-        connection.rollback()
-    except psycopg.Error as error:
-        raise DisconnectionError from error
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
