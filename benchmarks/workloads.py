@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from benchmarks import console, forecast, growth, idle, mixed, quarantine, webhooks
+from benchmarks import console, forecast, growth, idle, mixed, quarantine, storage, webhooks
 from benchmarks.enqueue import workload as enqueue
 from benchmarks.figures import Table
 from benchmarks.gateway import workload as gateway
@@ -20,6 +20,7 @@ WORKLOADS: dict[str, Callable[[Site, Scale], Iterator[Table]]] = {
     "mixed": mixed.measure,
     "outage": outage.measure,
     "growth": growth.measure,
+    "storage": storage.measure,
     "webhooks": webhooks.measure,
     "console": console.measure,
     "idle": idle.measure,

@@ -138,7 +138,9 @@ def test_a_broker_url_is_spelt_for_celery_and_for_redis(given: str, for_celery: 
 @pytest.mark.parametrize(
     ("given", "why"),
     [
-        ("amqp://h", "not supported"),
+        ("amqp://h", "not supported: queue and limiter share one Redis or Valkey server; give redis://"),
+        ("amqps://u:p@h:5671//", "queue and limiter share one"),
+        ("sentinel://h:26379", "queue and limiter share one"),
         ("valkey.sock", "not supported"),
         ("redis://", "is incomplete"),
         ("unix://", "is incomplete"),

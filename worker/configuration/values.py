@@ -102,6 +102,11 @@ def check_broker_url(text: str) -> str:
             return _renamed_database(f"redis+socket{text[text.index(':') :]}", "db", "virtual_host")
         case "redis" | "rediss" | "redis+socket" | "unix":
             raise ValueError(f"is incomplete; give {_BROKER_FORMS}")
+        case "amqp" | "amqps" | "pyamqp" | "sentinel":
+            raise ValueError(
+                f"is of a kind that is not supported: queue and limiter share one Redis or Valkey server; "
+                f"give {_BROKER_FORMS}"
+            )
         case _:
             raise ValueError(f"is of a kind that is not supported; give {_BROKER_FORMS}")
 
