@@ -99,7 +99,7 @@ def test_where_all_is_in_place_the_doctor_finds_nothing_to_do_and_ends_with_0(
     assert list(found) == ["settings", "database", "home", "broker", "loops", "remote default"]
     assert found["database"][1] == f"schema {schema.newest()}, clock agrees"
     assert found["loops"][1] == "1 seen"
-    assert found["broker"][1].endswith(", 1 workers answer")
+    assert found["broker"][1].endswith(", 1 worker answers")
     assert found["remote default"][1].startswith(f"{sandbox.url} answers in ")
 
 

@@ -193,7 +193,8 @@ def _broker(runtime: Runtime, fleet: Fleet) -> Finding:
         )
     if not fleet.workers:
         return Finding("broker", Health.WARNING, f"{server}; no worker answers", "start `coachsync worker` or `up`")
-    return Finding("broker", Health.OK, f"{server}, {len(fleet.workers)} workers answer")
+    answering = counted(len(fleet.workers), "worker answers", "workers answer")
+    return Finding("broker", Health.OK, f"{server}, {answering}")
 
 
 def _broker_away(why: str, settings: Settings) -> Finding:
