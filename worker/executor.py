@@ -187,14 +187,18 @@ class Executor:
         chunk, remote = run.chunk, run.remote
         lasts = CHUNK_BUDGET + remote.patience + remote.request_timeout + LEASE_SLACK
         with self.database.write() as session:
-            gate = look(session, remote.name, chunk.lane)
+            if run.unsure:
+                rescue_own(session, run.unsure, chunk.id)
+            run.unsure = run.unsure or ids
+            gate = look(session, remote.name, chunk.lane)  # after a wait for locks: a lease begins now
             run.clock_ahead = self.now() - gate.now
             if gate.shut and not chunk.probe:
                 unpublish(session, ids)
-                return []
-            if not run.claimed:
-                rescue_own(session, chunk.job_ids, chunk.id)
-            return claim(session, ids, Lease(chunk.id, lasts), gate.now)
+                claimed = []
+            else:
+                claimed = claim(session, ids, Lease(chunk.id, lasts), gate.now)
+        run.unsure = ()
+        return claimed
 
     def _close(self, run: "_Run") -> Summary:
         name, tripped, released = run.remote.name, False, False
@@ -213,12 +217,17 @@ class Executor:
 
 @dataclass(slots=True)
 class _Run:
-    """A chunk under way. ``clock_ahead``: how far this machine's clock is ahead of the database's, which counts."""
+    """A chunk under way. ``clock_ahead``: how far this machine's clock is ahead of the database's, which counts.
+
+    ``unsure``: jobs that may run under our own lease and nobody works on. The message's first consumer has died, or the
+    answer to a claim was lost with its connection.
+    """
 
     chunk: Chunk
     remote: RemoteAccess
     recorder: Recorder
     unclaimed: tuple[int, ...] = ()
+    unsure: Sequence[int] = ()
     waiting: deque[Claimed] = field(default_factory=deque)
     claiming: asyncio.Lock = field(default_factory=asyncio.Lock)
     trip: Trip | None = None
@@ -229,7 +238,7 @@ class _Run:
     given_back: int = 0
 
     def __post_init__(self) -> None:
-        self.unclaimed = self.chunk.job_ids
+        self.unclaimed = self.unsure = self.chunk.job_ids
 
     @property
     def at_once(self) -> int:

@@ -5,10 +5,14 @@ real are in tests/acceptance.
 """
 
 import asyncio
+import itertools
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 
+import psycopg
 import pytest
+from sqlalchemy import Connection, event
+from sqlalchemy.exc import OperationalError
 
 from api_adapter.idempotency import idempotency_key
 from api_adapter.outcomes import Operation
@@ -240,3 +244,44 @@ def test_a_job_that_kills_each_worker_fails_as_poison_and_the_others_are_done(st
             await assert_done_once(rig, *others, numbers=[1, 2, 3, 4])
 
     asyncio.run(scene())
+
+
+@pytest.mark.parametrize("claim", [1, 2])
+def test_a_claim_whose_answer_was_lost_leaves_no_job_to_wait_for_its_lease(store: Database, claim: int) -> None:
+    """The commit was done, the connection broke: asked again, the jobs are running, and nobody has them."""
+
+    async def scene() -> None:
+        async with rigged(store) as rig:
+            jobs = rig.accept(*(wish(number) for number in range(60)))
+            with losing_the_answer(store, claim):
+                await rig.run(*jobs)
+            assert [job for job in jobs if rig.job(job).state == JobState.RUNNING] == []
+            await rig.run_again(*jobs)
+            assert [rig.effects(number) for number in range(60)] == [1] * 60
+            assert_adds_up(store)
+
+    asyncio.run(scene())
+
+
+@contextmanager
+def losing_the_answer(store: Database, claim: int) -> Iterator[None]:
+    """The commit of the so-many-th claim is done, and its connection lost before anybody knows."""
+    claims = itertools.count(1)
+
+    def note(connection: Connection, _cursor: object, statement: str, *_: object) -> None:
+        if "first_sent_at=coalesce" in statement:
+            connection.info["loses"] = next(claims) == claim
+
+    def lose(connection: Connection) -> None:
+        if connection.info.pop("loses", False):
+            connection.connection.commit()
+            raise OperationalError("COMMIT", {}, psycopg.OperationalError("the connection is lost"))
+
+    event.listen(store.engine, "after_cursor_execute", note)
+    event.listen(store.engine, "commit", lose)
+    try:
+        yield
+    finally:
+        event.remove(store.engine, "after_cursor_execute", note)
+        event.remove(store.engine, "commit", lose)
+    assert next(claims) > claim

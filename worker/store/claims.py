@@ -112,7 +112,7 @@ def give_back(session: Session, fences: Mapping[int, int]) -> list[int]:
 
 
 def rescue_own(session: Session, ids: Sequence[int], owner: str) -> None:
-    """Jobs of our own lease were left running when the message's first consumer died: they need not wait so long."""
+    """Jobs that run under our own lease and nobody works on: they need not wait for its end."""
     _rescue(session, _running(ids, owner))
 
 
