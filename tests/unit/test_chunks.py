@@ -2,7 +2,17 @@
 
 import pytest
 
-from worker.core.chunks import LARGEST_CHUNK, LARGEST_WINDOW, SMALLEST_CHUNK, chunk_size, portions, window
+from worker.core.chunks import (
+    LARGEST_CHUNK,
+    LARGEST_WINDOW,
+    LEAST_SLICE,
+    MOST_SLICE,
+    SMALLEST_CHUNK,
+    chunk_size,
+    portions,
+    slice_size,
+    window,
+)
 
 
 @pytest.mark.parametrize(
@@ -30,3 +40,13 @@ def test_portions_keep_all_ids_in_their_order(count: int, sizes: list[int]) -> N
     parts = portions(ids, 10)
     assert [len(part) for part in parts] == sizes
     assert [one for part in parts for one in part] == ids
+
+
+@pytest.mark.parametrize(
+    ("at_once", "pace", "size"),
+    [(1, 0.0, LEAST_SLICE), (50, 0.0, 50), (50, 400.0, 100), (50, 100_000.0, MOST_SLICE), (300, 0.0, 300)],
+)
+def test_a_slice_is_a_quarter_second_of_work_and_never_less_than_goes_at_once(
+    at_once: int, pace: float, size: int
+) -> None:
+    assert slice_size(at_once, pace) == size

@@ -27,7 +27,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session
 
-Rows = Sequence[Mapping[str, Any]]
+Rows = Sequence[Mapping[str, Any]]  # each names the same columns
 _DOCUMENT = "document"
 _PREFIX = "given_"  # a parameter may not be called as a column is
 
@@ -66,6 +66,8 @@ def _run(session: Session, table: Table, rows: Rows, statement: _Statement) -> N
     if not rows:
         return
     names, dialect = tuple(rows[0]), _dialect(session)
+    if any(row.keys() != rows[0].keys() for row in rows):  # PostgreSQL would take NULL for what one does not say
+        raise ValueError(f"rows of {table.name} must all name the same columns")
     given: Any = _document(session, table, rows) if dialect is postgresql else _parameters(rows)
     session.connection().execute(statement(table, names, dialect), given)
 
