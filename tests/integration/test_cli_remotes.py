@@ -29,7 +29,7 @@ from tests.integration.store_rig import (
     wish,
     write,
 )
-from worker.core.decisions import Decision, Retry
+from worker.core.decisions import AMBIGUOUS_PAUSE, Decision, Retry
 from worker.remote_access import limiter_of
 from worker.store import pauses, quarantine
 from worker.store.claims import Claimed
@@ -220,12 +220,21 @@ def test_only_what_waits_for_the_remotes_word_alone_is_made_due(store: Database,
     assert states(store, [running]) == [JobState.RUNNING]
 
 
-def test_a_doubt_outlasts_the_throttling_that_came_after_it(store: Database, coachsync: Command) -> None:
+@on_both
+def test_a_doubt_outlasts_the_throttling_that_came_after_it_by_its_own_pause_alone(
+    store: Database, coachsync: Command
+) -> None:
+    """A worker had died with it; then the remote asked for a day, and a person knew better."""
     (one,) = job_ids(store, wish(1))
     throttle(store, one)
     change(store, [one], read_first=True)
-    assert coachsync.json("remotes", "release", "default")["jobsMadeDue"] == 0
-    assert due(store, one) == [False]
+    with store.read() as session:
+        before = database_now(session)
+    assert coachsync.json("remotes", "release", "default")["jobsMadeDue"] == 1
+    with store.read() as session:
+        released = database_now(session)
+    assert before + AMBIGUOUS_PAUSE < job(store, one).due_at <= released + AMBIGUOUS_PAUSE
+    assert coachsync.json("remotes", "release", "default")["jobsMadeDue"] == 0, "and is kept back no second time"
 
 
 @on_both

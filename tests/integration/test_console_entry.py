@@ -51,7 +51,8 @@ def test_who_is_not_signed_in_is_led_to_the_door_and_back_to_where_they_wanted(c
 
 
 @pytest.mark.parametrize(
-    "wanted", ["//evil.example/", "/\\evil.example", "https://evil.example/", "/a\r\nSet-Cookie: x=y"]
+    "wanted",
+    ["//evil.example/", "/\\evil.example", "https://evil.example/", "/a\r\nSet-Cookie: x=y", "/..//evil.example"],
 )
 def test_nobody_is_led_to_another_site(console: Console, wanted: str) -> None:
     visitor = console.visitor()

@@ -219,3 +219,8 @@ def test_who_may_write_for_some_customers_sees_the_batches_that_they_made(gatewa
 
 def test_writing_is_no_reading(gateway: Gateway) -> None:
     problem(gateway.client(Scope.TARGETS_WRITE).get("/v1/jobs"), 403, "insufficient-scope")
+
+
+def test_a_misspelt_filter_is_refused_by_its_name(reader: httpx.Client) -> None:
+    problem(reader.get("/v1/jobs", params={"stat": "failed"}), 400, "bad-parameter")
+    assert reader.get("/v1/jobs", params={"state": "failed", "pageSize": 5}).status_code == 200

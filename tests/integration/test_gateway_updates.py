@@ -425,3 +425,14 @@ def test_where_the_port_is_taken_the_command_says_so_in_one_line(store: Database
     remedy = "name another by COACHSYNC_GATEWAY_LISTEN=HOST:PORT"
     assert ended.returncode == 2
     assert ended.stderr.splitlines()[-1] == f"error: {address}: Address already in use; {remedy}"
+
+
+def test_a_misspelt_option_is_refused_by_its_name_and_nothing_is_written(
+    store: Database, producer: httpx.Client
+) -> None:
+    said = producer.post(TARGETS, json=one(1), params={"lanee": "interactive"})
+    assert said.status_code == 400
+    (error,) = said.json()["errors"]
+    assert error["parameter"] == "lanee"
+    assert "lane, strict" in error["reason"]
+    assert not jobs_of(store)

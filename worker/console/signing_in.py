@@ -80,5 +80,6 @@ class SigningIn:
 
 def _within(base: str, path: str) -> str:
     """Where somebody wanted to go, if that is a page of ours."""
-    inside = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable()
+    plain = path.isprintable() and "\\" not in path and "//" not in path and ".." not in path
+    inside = plain and path.startswith("/")
     return base + path if inside else base + "/"

@@ -1,20 +1,25 @@
 """What a request may say beside its body, in its query."""
 
+from collections.abc import Collection, Iterable
 from http import HTTPStatus
 from typing import Annotated, TypeVar
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from schemas.lanes import Lane
 from worker.gateway.problems import Problem
+from worker.intake.printable import printable
+
+_LONGEST_NAME, _MOST_NAMED = 100, 20
 
 
 class Wanted(BaseModel):
     """Of a batch of wishes. Read by hand: it is asked for thousands of times a second, and says nothing most times."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     lane: Annotated[Lane, Field(description="`interactive` goes ahead of `bulk`.")] = Lane.BULK
     label: Annotated[str | None, Field(max_length=200, description="Words that tell this batch from others.")] = None
@@ -59,7 +64,21 @@ def refuse_nul(request: Request) -> None:
             raise Problem(HTTPStatus.BAD_REQUEST, "bad-parameter", f"{name}: {reason}", errors=errors)
 
 
+def refuse_unknown(given: Iterable[str], known: Collection[str]) -> None:
+    """A misspelt filter or option would be left out without a word. Raises ``Problem``."""
+    unknown = [name for name in given if name not in known]
+    if unknown:
+        reason = f"is no parameter of this; there is {', '.join(sorted(known)) or 'none'}"
+        errors = [{"parameter": printable(name, _LONGEST_NAME), "reason": reason} for name in unknown[:_MOST_NAMED]]
+        raise Problem(HTTPStatus.BAD_REQUEST, "bad-parameter", f"{errors[0]['parameter']}: {reason}", errors=errors)
+
+
+def known_to(route: APIRoute) -> frozenset[str]:
+    return frozenset(one.alias for one in route.dependant.query_params)
+
+
 def _read(model: type[W], request: Request) -> W:
+    refuse_unknown(request.query_params, model.model_fields)
     try:
         return model.model_validate(dict(request.query_params))
     except ValidationError as error:

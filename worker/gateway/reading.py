@@ -14,7 +14,7 @@ from schemas.lanes import Lane
 from worker.core.access import Holder, Scope
 from worker.gateway.answers import answer
 from worker.gateway.pages import PageSize, PageToken, asked, page
-from worker.gateway.parameters import refuse_nul
+from worker.gateway.parameters import known_to, refuse_nul, refuse_unknown
 from worker.gateway.problems import Problem
 from worker.gateway.services import Services
 from worker.store import known, listing
@@ -58,6 +58,7 @@ def reading_routes(services: Services) -> APIRouter:  # noqa: C901, PLR0915 - th
     async def admitted(request: Request) -> Holder:
         holder = await services.doorkeeper.admit(request.headers.get("authorization"), Scope.READ)
         refuse_nul(request)
+        refuse_unknown(request.query_params, known_to(request.scope["route"]))
         return holder
 
     Reader = Annotated[Holder, Depends(admitted)]  # noqa: N806 - a type

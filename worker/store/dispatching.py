@@ -83,10 +83,10 @@ def unpublish_where(session: Session, condition: ColumnElement[bool]) -> int:
     return len(_update_free(session, published, {"published_until": None}))
 
 
-def make_due(session: Session, condition: ColumnElement[bool]) -> int:
-    """These wait for a time that means nothing any more: they may go at once. Returns how many there were."""
+def make_due(session: Session, condition: ColumnElement[bool], *, after: timedelta = timedelta(0)) -> int:
+    """These wait for a time that means nothing any more: they may go at once, or soon. Returns how many there were."""
     waiting = select(jobs.c.id).where(jobs.c.state == JobState.PENDING, condition)
-    return len(_update_free(session, waiting, {"due_at": database_now(session), "published_until": None}))
+    return len(_update_free(session, waiting, {"due_at": database_now(session) + after, "published_until": None}))
 
 
 def _publish(session: Session, chosen: Select[tuple[int]], *, due_now: bool = False) -> Due:

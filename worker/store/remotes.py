@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, exists, func, or_, select
+from sqlalchemy import ColumnElement, and_, case, exists, func, or_, select
 from sqlmodel import Session
 
 from schemas.jobs import JobState
 from worker.core.backoff import MOST
+from worker.core.decisions import AMBIGUOUS_PAUSE
 from worker.store import dispatching, halts, pauses, quarantine
 from worker.store.console_models import Halt
 from worker.store.depths import lane_depths
@@ -89,21 +90,25 @@ def held(session: Session, remote: str) -> Held:
 
 
 def release(session: Session, remote: str) -> Held:
-    """End the quarantine and every pause, and make due what waits only for them; returns what that was."""
+    """End the quarantine and every pause, and make due what waits only for them; returns what that was.
+
+    A write in doubt may still be at work at the remote: that much it goes on waiting.
+    """
     found = held(session, remote)
     quarantine.release(session, remote)
     pauses.end_all(session, remote)
-    return replace(found, jobs=dispatching.make_due(session, _told_to_wait(session, remote)))
+    told, doubtful = _told_to_wait(session, remote), jobs.c.read_first
+    made_due = dispatching.make_due(session, and_(told, ~doubtful))
+    made_due += dispatching.make_due(session, and_(told, doubtful), after=AMBIGUOUS_PAUSE)
+    return replace(found, jobs=made_due)
 
 
 def _told_to_wait(session: Session, remote: str) -> ColumnElement[bool]:
-    """Throttled last, or unavailable and due later than any backoff of ours would have it.
-
-    A write in doubt waits for more than the remote's word, and goes on waiting.
-    """
+    """Throttled last, or unavailable and due later than any backoff of ours would have it."""
     now = database_now(session)
     last: Any = and_(attempts.c.job_id == jobs.c.id, attempts.c.number == jobs.c.attempts)
     named = or_(
         attempts.c.outcome == "throttled", and_(attempts.c.outcome == "unavailable", jobs.c.due_at > now + MOST)
     )
-    return and_(jobs.c.remote == remote, jobs.c.due_at > now, ~jobs.c.read_first, exists().where(last, named))
+    later = case((jobs.c.read_first, jobs.c.due_at > now + AMBIGUOUS_PAUSE), else_=jobs.c.due_at > now)
+    return and_(jobs.c.remote == remote, later, exists().where(last, named))

@@ -40,7 +40,7 @@ class Timing:
 
     lease: float = 20.0
     renewed_every: float = 1.0
-    looks_every: float = 0.25
+    looks_every: float = 0.5
     request: float = TIMEOUT
     slack: float = 2.0
     group: float = 0.1
