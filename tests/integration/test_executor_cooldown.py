@@ -13,8 +13,8 @@ from tests.integration.executor_rig import WINDOW, rigged, wish
 from tests.integration.store_rig import states
 from tests.services.valkey import ValkeyServer
 from worker.store.engine import Database
+from worker.store.gate import look
 from worker.store.history import history_of
-from worker.store.pauses import is_paused
 
 
 def test_a_wait_that_the_remote_asks_for_is_kept_for_a_limiter_that_loses_its_memory(store: Database) -> None:
@@ -27,7 +27,7 @@ def test_a_wait_that_the_remote_asks_for_is_kept_for_a_limiter_that_loses_its_me
                     await rig.run(*jobs)
             with store.read() as session:
                 left = history_of(session, "default", ()).cooldown
-                assert all(is_paused(session, "default", lane) for lane in Lane)
+                assert all(look(session, "default", lane).paused for lane in Lane)
             assert timedelta(seconds=55) < left <= timedelta(seconds=60)
 
     asyncio.run(scene())

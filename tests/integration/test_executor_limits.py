@@ -20,7 +20,7 @@ from worker.core.chunks import CHUNK_BUDGET
 from worker.core.retry_budget import RetryBudget
 from worker.store.dispatching import take_due, take_probe
 from worker.store.engine import Database
-from worker.store.pauses import is_paused
+from worker.store.gate import look
 from worker.store.quarantine import find, take_probe_turn
 from worker.store.tables import quarantines
 
@@ -87,8 +87,8 @@ def test_a_chunk_does_not_wait_for_a_limit_that_outlasts_it_and_leaves_its_lane_
             assert time.monotonic() - started < BUDGET
             assert set(states(store, jobs)) == {JobState.PENDING}
             with store.read() as session:
-                assert is_paused(session, "default", Lane.BULK)
-                assert not is_paused(session, "default", Lane.INTERACTIVE)
+                assert look(session, "default", Lane.BULK).paused
+                assert not look(session, "default", Lane.INTERACTIVE).paused
             assert (await rig.run(*jobs)).claimed == 0, "a message that was already on its way is let go"
             assert_adds_up(store)
 

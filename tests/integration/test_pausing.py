@@ -26,7 +26,7 @@ def coachsync(store: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def paused(store: Database) -> set[Lane]:
     """As dispatcher and reconciler ask, and as a worker looks before each claim."""
     with store.read() as session:
-        asked = {lane for lane in Lane if pauses.is_paused(session, "default", lane)}
+        asked = {lane for lane in Lane if gate.look(session, "default", lane).paused}
         assert {lane for lane in Lane if gate.look(session, "default", lane).shut} == asked
     return asked
 

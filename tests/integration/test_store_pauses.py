@@ -7,7 +7,7 @@ from sqlalchemy import update
 
 from schemas.lanes import Lane
 from worker.core.chunks import CHUNK_BUDGET
-from worker.store import pauses
+from worker.store import gate, pauses
 from worker.store.engine import Database
 from worker.store.tables import pauses as table
 
@@ -21,7 +21,7 @@ def pause(store: Database, lane: Lane | None, wait: timedelta) -> None:
 
 def paused(store: Database, remote: str = "default") -> set[Lane]:
     with store.read() as session:
-        return {lane for lane in Lane if pauses.is_paused(session, remote, lane)}
+        return {lane for lane in Lane if gate.look(session, remote, lane).paused}
 
 
 def cooldown(store: Database) -> timedelta:

@@ -19,8 +19,8 @@ from worker.loops.reconciler import Reconciler, Trouble
 from worker.oversight import reconciler_of
 from worker.runtime import Runtime, WorkerRuntime
 from worker.store import drifts, quarantine, reconciling
+from worker.store.gate import look
 from worker.store.oversight_models import Drift, Reconciliation
-from worker.store.pauses import is_paused
 from worker.store.remote_urls import RemoteMoved
 from worker.telling.words import quarantine_words
 
@@ -92,7 +92,7 @@ def _profiles(runtime: Runtime, scope: str | None, output: Output) -> dict[str, 
         for remote in {one.name: one for one in served.values() if isinstance(one, Remote)}.values():
             if aside := quarantine.find(session, remote.name):
                 output.fail(quarantine_words(remote.name, aside))
-            if is_paused(session, remote.name, Lane.BULK):
+            if look(session, remote.name, Lane.BULK).paused:
                 output.fail(f"the remote {remote.name} is left alone for now: coachsync remotes list")
     for remote_or_not in served.values():
         if isinstance(remote_or_not, NoRemote):

@@ -17,7 +17,7 @@ from worker.core.chunks import chunk_size, least_portion, portions, window
 from worker.store import quarantine
 from worker.store.dispatching import Due, something_due, take_due, take_probe, unpublish, unpublish_all
 from worker.store.engine import Database
-from worker.store.pauses import is_paused
+from worker.store.gate import look
 
 CANARY = "coachsync:broker-canary"
 LANES = (Lane.INTERACTIVE, Lane.BULK)
@@ -79,13 +79,12 @@ class Dispatcher:
         rate = slowest_rate(parse_rate_limit(remote.rate_limit))
         most, least = window(rate), least_portion(rate)
         with self.database.write() as session:
-            if not quarantine.find(session, remote.name):
-                open_lanes = [lane for lane in lanes if not is_paused(session, remote.name, lane)]
+            gates = {lane: look(session, remote.name, lane) for lane in LANES}
+            if not any(gate.quarantined for gate in gates.values()):
+                open_lanes = [lane for lane in lanes if not gates[lane].paused]
                 due = [(lane, take_due(session, remote.name, lane, most, least)) for lane in open_lanes]
                 return [message for lane, some in due for message in _messages(remote.name, lane, some, rate)]
-            if is_paused(session, remote.name, Lane.INTERACTIVE) or not quarantine.take_probe_turn(
-                session, remote.name
-            ):
+            if gates[Lane.INTERACTIVE].paused or not quarantine.take_probe_turn(session, remote.name):
                 return []
             probe = take_probe(session, remote.name)
             return [Message(remote.name, Lane.INTERACTIVE, [job], probe=True) for job in probe.together + probe.alone]

@@ -28,13 +28,13 @@ from worker.core.drift import Action, Finding, Kind, Modes, action_of, compare
 from worker.exchanges import NoPermit, Read
 from worker.intake.accept import canonical
 from worker.log import get_logger
-from worker.store import batches, cadences, drifts, quarantine, reconciling, wants
+from worker.store import batches, cadences, drifts, reconciling, wants
 from worker.store.acceptance import Page, accept_page, lock_resources
 from worker.store.batches import NewBatch
 from worker.store.cadences import listing_of
 from worker.store.engine import Database, database_now
+from worker.store.gate import look
 from worker.store.oversight_models import Reconciliation
-from worker.store.pauses import is_paused
 from worker.store.reconciling import GET, LIST, Standing
 from worker.store.records import Worker, record_read
 
@@ -153,7 +153,7 @@ class Reconciler:
         if isinstance(remote, NoRemote):
             cadences.postpone(session, name, self.options.every)
             return None
-        if quarantine.find(session, remote.name) or is_paused(session, remote.name, Lane.BULK):
+        if look(session, remote.name, Lane.BULK).shut:
             cadences.postpone(session, name, LOOK_AGAIN)
             return None
         run = reconciling.resume(session, profile, remote.name)

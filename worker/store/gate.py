@@ -1,9 +1,9 @@
-"""Whether work may go to a remote now: one look, before each claim."""
+"""Whether work may go to a remote now, and a lane of it: one look, whoever asks."""
 
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import BindParameter, bindparam, exists, func, or_, select
+from sqlalchemy import BindParameter, bindparam, exists, func, select
 from sqlmodel import Session
 
 from schemas.lanes import Lane
@@ -15,27 +15,27 @@ from worker.store.tables import halts, pauses, quarantines
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """``now`` by the database's clock.
-
-    Shut: the remote is in quarantine, or paused by a person or for longer than a chunk lasts.
-    """
+    """``now`` by the database's clock. Paused: by a person, or for longer than a chunk lasts."""
 
     now: datetime
-    shut: bool
+    quarantined: bool
+    paused: bool
+
+    @property
+    def shut(self) -> bool:
+        return self.quarantined or self.paused
 
 
 _REMOTE: BindParameter[str] = bindparam("remote")
 _LANES: BindParameter[str] = bindparam("lanes", expanding=True)
 _LOOK = select(
     clock(),
-    or_(
-        exists().where(quarantines.c.remote == _REMOTE),
-        exists().where(halts.c.remote == _REMOTE, halts.c.lane.in_(_LANES)),
-    ),
+    exists().where(quarantines.c.remote == _REMOTE),
+    exists().where(halts.c.remote == _REMOTE, halts.c.lane.in_(_LANES)),
     select(func.max(pauses.c.until)).where(pauses.c.remote == _REMOTE, pauses.c.lane.in_(_LANES)).scalar_subquery(),
 )
 
 
 def look(session: Session, remote: str, lane: Lane) -> Gate:
-    now, closed, paused_until = session.execute(_LOOK, {"remote": remote, "lanes": (EVERY_LANE, lane)}).one()
-    return Gate(now, closed or (paused_until is not None and paused_until > now + CHUNK_BUDGET))
+    now, quarantined, halted, until = session.execute(_LOOK, {"remote": remote, "lanes": (EVERY_LANE, lane)}).one()
+    return Gate(now, quarantined, halted or (until is not None and until > now + CHUNK_BUDGET))

@@ -5,15 +5,14 @@ A cooldown that the remote has asked for is for every lane, and is kept where a 
 
 from datetime import timedelta
 
-from sqlalchemy import and_, delete, exists, or_, select, update
+from sqlalchemy import and_, delete, select, update
 from sqlmodel import Session, col
 
 from schemas.lanes import Lane
-from worker.core.chunks import CHUNK_BUDGET
 from worker.store.bulk import insert_if_missing
 from worker.store.engine import database_now
 from worker.store.models import Pause
-from worker.store.tables import halts, pauses
+from worker.store.tables import pauses
 
 EVERY_LANE = "every"
 
@@ -25,15 +24,6 @@ def pause(session: Session, remote: str, lane: Lane | None, wait: timedelta) -> 
         here = and_(pauses.c.remote == remote, pauses.c.lane == row["lane"])
         longer = update(pauses).where(here, pauses.c.until < row["until"]).values(until=row["until"])
         session.execute(longer, execution_options={"synchronize_session": False})
-
-
-def is_paused(session: Session, remote: str, lane: Lane) -> bool:
-    """Whether work of this lane has to wait for longer than a chunk may, or until a person resumes it."""
-    worthwhile_from = database_now(session) + CHUNK_BUDGET
-    lanes = (EVERY_LANE, lane)
-    asked = exists().where(pauses.c.remote == remote, pauses.c.lane.in_(lanes), pauses.c.until > worthwhile_from)
-    halted = exists().where(halts.c.remote == remote, halts.c.lane.in_(lanes))
-    return bool(session.execute(select(or_(asked, halted))).scalar_one())
 
 
 def cooldown(session: Session, remote: str) -> timedelta:
