@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select, true, update
+from sqlalchemy import ColumnElement, Select, and_, case, func, literal, or_, select, true, update
 from sqlmodel import Session
 
 from schemas.jobs import JobState
 from schemas.lanes import Lane
-from worker.core.decisions import ALONE_AFTER
+from worker.core.decisions import ALONE_AFTER, AMBIGUOUS_PAUSE
 from worker.store.engine import database_now
 from worker.store.tables import jobs
 
@@ -83,10 +83,15 @@ def unpublish_where(session: Session, condition: ColumnElement[bool]) -> int:
     return len(_update_free(session, published, {"published_until": None}))
 
 
-def make_due(session: Session, condition: ColumnElement[bool], *, after: timedelta = timedelta(0)) -> int:
-    """These wait for a time that means nothing any more: they may go at once, or soon. Returns how many there were."""
-    waiting = select(jobs.c.id).where(jobs.c.state == JobState.PENDING, condition)
-    return len(_update_free(session, waiting, {"due_at": database_now(session) + after, "published_until": None}))
+def make_due(session: Session, condition: ColumnElement[bool]) -> int:
+    """These wait for a time that means nothing any more: they may go at once. Returns how many there were.
+
+    A write in doubt may still be at work at the remote: that much it goes on waiting.
+    """
+    waiting, now = select(jobs.c.id).where(jobs.c.state == JobState.PENDING, condition), database_now(session)
+    at_once, soon = (literal(one, jobs.c.due_at.type) for one in (now, now + AMBIGUOUS_PAUSE))
+    due_at = case((jobs.c.read_first, soon), else_=at_once)
+    return len(_update_free(session, waiting, {"due_at": due_at, "published_until": None}))
 
 
 def _publish(session: Session, chosen: Select[tuple[int]], *, due_now: bool = False) -> Due:

@@ -52,20 +52,8 @@ def standings(session: Session, named: Iterable[str]) -> list[Standing]:
     waiting = Counter[str]()
     for depth in lane_depths(session, now):
         waiting[depth.remote] += depth.due + depth.later
-    names = dict.fromkeys(
-        [
-            *named,
-            *sorted(
-                {
-                    *aside,
-                    *(one.remote for one in paused),
-                    *(one.remote for one in halted),
-                    *waiting,
-                    *urls_known(session),
-                }
-            ),
-        ]
-    )
+    held_back = {one.remote for one in paused} | {one.remote for one in halted}
+    names = dict.fromkeys([*named, *sorted({*aside, *held_back, *waiting, *urls_known(session)})])
     return [
         Standing(
             name,
@@ -90,17 +78,11 @@ def held(session: Session, remote: str) -> Held:
 
 
 def release(session: Session, remote: str) -> Held:
-    """End the quarantine and every pause, and make due what waits only for them; returns what that was.
-
-    A write in doubt may still be at work at the remote: that much it goes on waiting.
-    """
+    """End the quarantine and every pause, and make due what waits only for them; returns what that was."""
     found = held(session, remote)
     quarantine.release(session, remote)
     pauses.end_all(session, remote)
-    told, doubtful = _told_to_wait(session, remote), jobs.c.read_first
-    made_due = dispatching.make_due(session, and_(told, ~doubtful))
-    made_due += dispatching.make_due(session, and_(told, doubtful), after=AMBIGUOUS_PAUSE)
-    return replace(found, jobs=made_due)
+    return replace(found, jobs=dispatching.make_due(session, _told_to_wait(session, remote)))
 
 
 def _told_to_wait(session: Session, remote: str) -> ColumnElement[bool]:
