@@ -155,4 +155,4 @@ class PermitPool:
 
     def _is_pressing(self, why: Why) -> bool:
         """A throttled answer stops the whole fleet; where room in flight is lacking, each settlement makes some."""
-        return any(settled.throttled for settled in self._settled) or (why is Why.IN_FLIGHT and bool(self._settled))
+        return self._throttled.is_set() or (why is Why.IN_FLIGHT and bool(self._settled))

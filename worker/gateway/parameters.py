@@ -19,7 +19,7 @@ _LONGEST_NAME, _MOST_NAMED = 100, 20
 class Wanted(BaseModel):
     """Of a batch of wishes. Read by hand: it is asked for thousands of times a second, and says nothing most times."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True)
 
     lane: Annotated[Lane, Field(description="`interactive` goes ahead of `bulk`.")] = Lane.BULK
     label: Annotated[str | None, Field(max_length=200, description="Words that tell this batch from others.")] = None
