@@ -4,9 +4,11 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import event
+import pytest
+from sqlalchemy import event, text
 from sqlmodel import Session
 
+from tests.services.stores import empty
 from worker.store.engine import Database
 
 
@@ -22,6 +24,32 @@ def statements(session: Session) -> Iterator[list[tuple[str, Any]]]:
     event.listen(connection, "before_cursor_execute", note)
     yield seen
     event.remove(connection, "before_cursor_execute", note)
+
+
+@contextmanager
+def filled_once(
+    request: pytest.FixtureRequest, fill: Callable[[Database], None]
+) -> Iterator[Callable[[str], Database]]:
+    """A filled store by the database's kind, the same for each test of a module; empty again at the end."""
+    filled: dict[str, Database] = {}
+
+    def of_kind(kind: str) -> Database:
+        if kind not in filled:
+            store: Database = request.getfixturevalue(f"_{kind}_store")
+            empty(store)
+            fill(store)
+            filled[kind] = store
+        return filled[kind]
+
+    yield of_kind
+    for store in filled.values():
+        empty(store)
+
+
+def analyze(store: Database) -> None:
+    """So that the planner knows what it has before it."""
+    with store.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("ANALYZE"))
 
 
 def plans(store: Database, step: Callable[[Session], object], tables: Collection[str]) -> list[str]:

@@ -4,13 +4,12 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import insert, text
+from sqlalchemy import insert
 from sqlmodel import Session
 
 from schemas.ids import ROW_BITS, job_id
-from tests.integration.explain_rig import plans, scans
+from tests.integration.explain_rig import analyze, filled_once, plans, scans
 from tests.integration.store_rig import TEMPLATE, wish
-from tests.services.stores import empty
 from worker.store import insight, known, listing, redriving, sight
 from worker.store.engine import Database
 from worker.store.insight import Span
@@ -54,22 +53,8 @@ STEPS: dict[str, Callable[[Session], object]] = {
 @pytest.fixture(scope="module")
 def full(request: pytest.FixtureRequest) -> Iterator[Callable[[str], Database]]:
     """Filled once for each kind of database."""
-    filled: dict[str, Database] = {}
-
-    def fill(kind: str) -> Database:
-        if kind not in filled:
-            store: Database = request.getfixturevalue(f"_{kind}_store")
-            empty(store)
-            with store.write() as session:
-                _fill(session)
-            with store.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-                connection.execute(text("ANALYZE"))
-            filled[kind] = store
-        return filled[kind]
-
-    yield fill
-    for store in filled.values():
-        empty(store)
+    with filled_once(request, _fill) as stores:
+        yield stores
 
 
 @pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
@@ -79,15 +64,17 @@ def test_each_list_is_one_stretch_of_an_index(full: Callable[[str], Database], k
     assert {name: found for name, found in slow.items() if found} == {}
 
 
-def _fill(session: Session) -> None:
-    ids = [id_of(number) for number in range(1, ROWS + 1)]
-    session.execute(insert(jobs), [_job(number, id_) for number, id_ in enumerate(ids, start=1)])
-    session.execute(insert(rejections), [_rejection(id_of(number) + 10_000) for number in range(ROWS)])
-    session.execute(insert(attempts), [_attempt(number, id_) for number, id_ in enumerate(ids)])
-    session.execute(insert(targets), [_target(number) for number in range(ROWS)])
-    session.execute(insert(messages), [_message(number) for number in range(1, ROWS + 1)])
-    session.execute(insert(deliveries), [_delivery(number) for number in range(1, ROWS + 1)])
-    session.execute(insert(quota_answers), [_answer(number) for number in range(ROWS)])
+def _fill(store: Database) -> None:
+    with store.write() as session:
+        ids = [id_of(number) for number in range(1, ROWS + 1)]
+        session.execute(insert(jobs), [_job(number, id_) for number, id_ in enumerate(ids, start=1)])
+        session.execute(insert(rejections), [_rejection(id_of(number) + 10_000) for number in range(ROWS)])
+        session.execute(insert(attempts), [_attempt(number, id_) for number, id_ in enumerate(ids)])
+        session.execute(insert(targets), [_target(number) for number in range(ROWS)])
+        session.execute(insert(messages), [_message(number) for number in range(1, ROWS + 1)])
+        session.execute(insert(deliveries), [_delivery(number) for number in range(1, ROWS + 1)])
+        session.execute(insert(quota_answers), [_answer(number) for number in range(ROWS)])
+    analyze(store)
 
 
 def _job(number: int, id_: int) -> dict[str, object]:

@@ -1,6 +1,6 @@
 """What the gateway tells is what the commands print with `--json`; long lists come in pages; a token sees its own."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -11,7 +11,7 @@ import pytest
 from schemas.ids import format_job_id
 from schemas.jobs import JobState
 from tests.integration.cli_rig import Command, chosen_store, command_on, on_both
-from tests.integration.gateway_rig import Gateway, gateways_in, problem
+from tests.integration.gateway_rig import Gateway, problem
 from tests.integration.store_rig import (
     TEMPLATE,
     USECASE,
@@ -30,12 +30,6 @@ from worker.store.engine import Database
 @pytest.fixture
 def store(request: pytest.FixtureRequest) -> Database:
     return chosen_store(request)
-
-
-@pytest.fixture(scope="module")
-def gateways(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Database], Gateway]]:
-    with gateways_in(tmp_path_factory.mktemp("gateway")) as on:
-        yield on
 
 
 @pytest.fixture

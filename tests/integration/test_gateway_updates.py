@@ -4,7 +4,7 @@ import json
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from sqlalchemy import select
 from schemas.jobs import JobState
 from schemas.lanes import Lane
 from tests.integration.cli_rig import chosen_store, command_on, on_both
-from tests.integration.gateway_rig import Gateway, gateway_on, gateways_in, make_token, problem
+from tests.integration.gateway_rig import Gateway, gateway_on, make_token, problem
 from tests.integration.guard_rig import know
 from tests.integration.store_rig import TEMPLATE, USECASE, assert_adds_up, batch, name_of
 from tests.services.processes import wait_until
@@ -36,12 +36,6 @@ MEDIA_TYPES = ("application/jsonl", "application/x-ndjson")
 @pytest.fixture
 def store(request: pytest.FixtureRequest) -> Database:
     return chosen_store(request)
-
-
-@pytest.fixture(scope="module")
-def gateways(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Database], Gateway]]:
-    with gateways_in(tmp_path_factory.mktemp("gateway")) as on:
-        yield on
 
 
 @pytest.fixture

@@ -7,9 +7,8 @@ import pytest
 from sqlalchemy import text
 from sqlmodel import Session
 
-from tests.integration.explain_rig import plans, scans
+from tests.integration.explain_rig import analyze, filled_once, plans, scans
 from tests.integration.webhook_rig import make_endpoint
-from tests.services.stores import empty
 from worker.store import endpoints
 from worker.store.deliveries import due
 from worker.store.engine import Database
@@ -36,18 +35,8 @@ FAILURES = f"UPDATE webhook_deliveries SET due_at = '2099-01-01' WHERE id > {DEL
 @pytest.fixture(scope="module")
 def full(request: pytest.FixtureRequest) -> Iterator[Callable[[str], Database]]:
     """Such a store by the database's kind; filled once."""
-    filled: dict[str, Database] = {}
-
-    def fill(kind: str) -> Database:
-        if kind not in filled:
-            filled[kind] = request.getfixturevalue(f"_{kind}_store")
-            empty(filled[kind])
-            _fill(filled[kind])
-        return filled[kind]
-
-    yield fill
-    for store in filled.values():
-        empty(store)
+    with filled_once(request, _fill) as stores:
+        yield stores
 
 
 def _fill(store: Database) -> None:
@@ -56,8 +45,7 @@ def _fill(store: Database) -> None:
     with store.write() as session:
         for statement in (MESSAGES, DELIVERIES):
             session.execute(text(statement))
-    with store.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text("ANALYZE"))
+    analyze(store)
     with store.write() as session:
         session.execute(text(FAILURES))
 

@@ -10,9 +10,8 @@ from sqlmodel import Session
 
 from schemas.ids import job_id
 from schemas.lanes import Lane
-from tests.integration.explain_rig import plans, scans
+from tests.integration.explain_rig import analyze, filled_once, plans, scans
 from tests.integration.store_rig import LASTS, WORKER, tried, wish
-from tests.services.stores import empty
 from worker.core.decisions import Retry
 from worker.store.acceptance import _lock_active, earlier_keys, lock_resources
 from worker.store.claims import Claimed, Lease, claim, rescue, something_expired
@@ -35,24 +34,16 @@ HELD = Claimed(
 @pytest.fixture(scope="module")
 def full(request: pytest.FixtureRequest) -> Iterator[Callable[[str], Database]]:
     """A store with thousands of jobs of all states, by the database's kind; filled once."""
-    filled: dict[str, Database] = {}
+    with filled_once(request, _fill) as stores:
+        yield stores
 
-    def fill(kind: str) -> Database:
-        if kind not in filled:
-            store: Database = request.getfixturevalue(f"_{kind}_store")
-            empty(store)
-            with store.write() as session:
-                session.execute(insert(jobs), [row(number) for number in range(1, ROWS + 1)])
-                names = [{"name": wish(number).name, "version": 1, "newest_job_id": 1} for number in range(1, ROWS + 1)]
-                session.execute(insert(resources), names)
-            with store.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-                connection.execute(text("ANALYZE"))
-            filled[kind] = store
-        return filled[kind]
 
-    yield fill
-    for store in filled.values():
-        empty(store)
+def _fill(store: Database) -> None:
+    with store.write() as session:
+        session.execute(insert(jobs), [row(number) for number in range(1, ROWS + 1)])
+        names = [{"name": wish(number).name, "version": 1, "newest_job_id": 1} for number in range(1, ROWS + 1)]
+        session.execute(insert(resources), names)
+    analyze(store)
 
 
 def row(number: int) -> dict[str, Any]:

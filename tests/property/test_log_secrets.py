@@ -18,9 +18,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
+from tests.services.logs import logging_as_it_was
 from worker.configuration.settings import Settings, load_settings
 from worker.core.access import new_token
-from worker.log import LogHandler, configure_logging, get_logger, log_context
+from worker.log import configure_logging, get_logger, log_context
 
 VISIBLE = "".join(chr(code) for code in range(0x21, 0x7F))
 MIDDLE = st.text(st.sampled_from(VISIBLE), min_size=26, max_size=50)
@@ -39,12 +40,8 @@ class Spoken(Exception):  # noqa: N818 - it is what it says
 
 @pytest.fixture(autouse=True)
 def _logging_as_it_was() -> Iterator[None]:
-    root = logging.getLogger()
-    level = root.level
-    yield
-    root.handlers = [handler for handler in root.handlers if not isinstance(handler, LogHandler)]
-    root.setLevel(level)
-    logging.captureWarnings(capture=False)
+    with logging_as_it_was():
+        yield
 
 
 def settings_with(folder: Path, secret: str, form: str) -> Settings:

@@ -12,9 +12,10 @@ from celery import Celery, signals
 from pydantic import SecretStr
 
 from schemas.jobs import JobState
+from tests.services.logs import logging_as_it_was
 from worker.configuration.redaction import MASK
 from worker.configuration.settings import load_settings
-from worker.log import LogHandler, configure_logging, get_logger, log_context
+from worker.log import configure_logging, get_logger, log_context
 
 log = get_logger("worker.tests")
 Written = Callable[[], list[str]]
@@ -22,12 +23,8 @@ Written = Callable[[], list[str]]
 
 @pytest.fixture(autouse=True)
 def _logging_as_it_was() -> Iterator[None]:
-    root = logging.getLogger()
-    level = root.level
-    yield
-    root.handlers = [handler for handler in root.handlers if not isinstance(handler, LogHandler)]
-    root.setLevel(level)
-    logging.captureWarnings(capture=False)
+    with logging_as_it_was():
+        yield
 
 
 def configured(folder: Path, form: str, **environ: str) -> Written:
