@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated
@@ -89,7 +90,7 @@ class Settings(RemoteOptions):
         """The broker's server as redis-py takes it. Holds the password, if there is one."""
         return redis_client_url(self.broker_url.get_secret_value())
 
-    @property
+    @cached_property  # asked for each row of a file
     def default_remote(self) -> Remote | None:
         return self.remote(DEFAULT_REMOTE)
 

@@ -189,12 +189,15 @@ def _accept(plan: Acceptance, offer: Offer, now: datetime, *, forced: bool, quie
     rested = quiet.due_at(now, since) if quiet and since else None
     due = max(filter(None, [standing.not_before, rested]), default=None)
     plan.accepted.append(Accepted(offer, fate, version, not_before=due, debounced_since=since))
-    plan.standings[name] = replace(
-        standing,
+    plan.standings[name] = Standing(  # all of it: ``replace`` takes a third of the time of this function
         version=version,
         newest_job_id=offer.id,
         pending_job_id=None if unchanged else offer.id,
+        running=standing.running,
+        known=standing.known,
+        not_before=standing.not_before,
         debounced_since=since,
+        accepted=standing.accepted,
     )
 
 

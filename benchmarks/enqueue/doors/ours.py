@@ -1,5 +1,6 @@
 """What ``coachsync targets apply`` does: read, validate, order, insert, a thousand rows a transaction."""
 
+import gc
 from pathlib import Path
 
 from benchmarks.enqueue.door import Door
@@ -17,6 +18,7 @@ from worker.store.batches import NewBatch
 def door() -> Door:
     runtime = Runtime(settings.from_environment())
     schema.upgrade(runtime.database)
+    gc.freeze()  # as the command does
 
     def take(file: Path) -> None:
         rows = read_wishes(FileSource(file, file.name), JobKind.TARGET_UPDATE)
