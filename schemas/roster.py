@@ -111,7 +111,7 @@ class _Event(Value):
     id: Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]{1,255}$")]
     source: Annotated[str, StringConstraints(pattern=r"^[^\s\x00-\x1f\x7f]{1,500}$")]
     time: Instant
-    subject: str | None = None
+    subject: Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]*$")] | None = None
     datacontenttype: Literal["application/json"] | None = None
 
     @model_validator(mode="before")

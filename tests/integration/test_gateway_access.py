@@ -24,6 +24,7 @@ def gateway(sqlite_store: Database, tmp_path: Path) -> Iterator[Gateway]:
 @pytest.mark.parametrize("path", ["/livez", "/readyz", "/startupz"])
 def test_its_health_answers_without_a_token(path: str, gateway: Gateway) -> None:
     assert gateway.without_token().get(path).status_code == 200
+    assert gateway.without_token().head(path).status_code == 200
 
 
 def test_what_is_not_there_answers_as_a_problem(gateway: Gateway) -> None:
@@ -36,6 +37,13 @@ def test_nobody_comes_in_without_a_token(gateway: Gateway) -> None:
         said = gateway.without_token(**headers).post("/v1/target-updates", json={})
         problem(said, 401, "unauthorized")
         assert said.headers["www-authenticate"].startswith('Bearer realm="coachsync"')
+    problem(gateway.without_token().post("/v1/target-updates?lane=lost", json={}), 401, "unauthorized")
+
+
+def test_nobody_is_led_to_where_the_host_header_says(gateway: Gateway) -> None:
+    elsewhere = gateway.client(Host="elsewhere.example")
+    problem(elsewhere.post("/v1/target-updates/", json={}), 404, "not-found")
+    problem(elsewhere.get("/v1/jobs/"), 404, "not-found")
 
 
 def test_a_token_without_the_scope_is_told_which_it_is(gateway: Gateway) -> None:

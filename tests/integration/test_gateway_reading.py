@@ -1,5 +1,7 @@
 """What the gateway tells is what the commands print with `--json`; long lists come in pages; a token sees its own."""
 
+import base64
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -165,6 +167,7 @@ def test_what_is_not_known_is_not_found(path: str, reader: httpx.Client) -> None
         ("/v1/jobs?pageSize=-1", "bad-parameter"),
         ("/v1/explain/a%00b", "bad-parameter"),
         ("/v1/jobs?resource=a%00b", "bad-parameter"),
+        ("/v1/jobs?state=pending&state=failed", "bad-parameter"),
         ("/v1/jobs?pageToken=x", "bad-page-token"),
         ("/v1/jobs?pageToken=%F0%9F", "bad-page-token"),
         ("/v1/jobs?pageToken=WzEsMV0=", "bad-page-token"),
@@ -179,6 +182,16 @@ def test_a_page_token_goes_with_its_filters_alone(store: Database, reader: httpx
     token = reader.get("/v1/jobs", params={"pageSize": 1}).json()["nextPageToken"]
     problem(reader.get("/v1/jobs", params={"pageToken": token, "lane": "bulk"}), 400, "bad-page-token")
     problem(reader.get("/v1/batches", params={"pageToken": token}), 400, "bad-page-token")
+
+
+@pytest.mark.parametrize("last", ["true", r'"\ud800"', "[" * 1_000])
+@on_both
+def test_a_page_token_that_somebody_made_up_is_refused(store: Database, last: str, reader: httpx.Client) -> None:
+    offer(store, wish(1), wish(2))
+    given = reader.get("/v1/jobs", params={"pageSize": 1}).json()["nextPageToken"]
+    named, _ = json.loads(base64.urlsafe_b64decode(given))
+    made_up = base64.urlsafe_b64encode(f'["{named}", {last}]'.encode()).decode()
+    problem(reader.get("/v1/jobs", params={"pageToken": made_up}), 400, "bad-page-token")
 
 
 def test_who_may_read_some_customers_sees_nothing_of_others(store: Database, gateway: Gateway) -> None:

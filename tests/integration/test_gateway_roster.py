@@ -106,6 +106,7 @@ def test_attributes_in_headers_may_be_percent_encoded(store: Database, source: h
         ([told("left", "ann"), told("joined", "a b")], MANY, {"pointer": "/1/data/agent"}),
         (told("joined", "ann") | {"time": "soon"}, ONE, {"pointer": "/time"}),
         (told("joined", "ann", at=9_000_000), ONE, {"pointer": "/time"}),
+        (told("joined", "ann") | {"subject": "\ud800"}, ONE, {"pointer": "/subject"}),
         ([17], MANY, {"pointer": "/0"}),
     ],
 )

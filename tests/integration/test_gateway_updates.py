@@ -217,7 +217,8 @@ def test_quotas_are_asked_for_in_the_same_ways(store: Database, producer: httpx.
 def test_a_body_that_cannot_be_read_is_a_problem_and_nothing_is_written(  # noqa: PLR0913, PLR0917 - a row of the table
     content: bytes, headers: dict[str, str], status: int, name: str, store: Database, producer: httpx.Client
 ) -> None:
-    problem(producer.post(TARGETS, content=content, headers=headers), status, name)
+    said = problem(producer.post(TARGETS, content=content, headers=headers), status, name)
+    assert "body." not in said["detail"]  # it has no name that ends in .csv
     with store.read() as session:
         assert not session.execute(select(batches)).all()
 
@@ -334,14 +335,18 @@ def test_a_token_of_some_customers_writes_theirs_alone(store: Database, gateway:
 
 
 @pytest.mark.parametrize(
-    ("params", "parameter"),
-    [({"lane": "fast"}, "lane"), ({"label": "x" * 201}, "label"), ({"strict": "perhaps"}, "strict")],
+    ("params", "words"),
+    [
+        ({"lane": "fast"}, "lane: must be interactive or bulk"),
+        ({"lane": ["bulk", "interactive"]}, "lane: is given more than once"),
+        ({"label": "x" * 201}, "label: must have at most 200 characters"),
+        ({"strict": "perhaps"}, "strict: must be true or false"),
+    ],
 )
-def test_a_parameter_that_cannot_be_meant_is_named(
-    params: dict[str, str], parameter: str, producer: httpx.Client
-) -> None:
+def test_a_parameter_that_cannot_be_meant_is_named(params: dict[str, Any], words: str, producer: httpx.Client) -> None:
     said = problem(producer.post(TARGETS, json=one(1), params=params), 400, "bad-parameter")
-    assert said["errors"][0]["parameter"] == parameter
+    (error,) = said["errors"]
+    assert f"{error['parameter']}: {error['reason']}" == said["detail"] == words
 
 
 def test_while_a_key_is_being_worked_on_the_same_key_is_told_so(store: Database, gateway: Gateway) -> None:

@@ -83,4 +83,5 @@ def create_console(services: ConsoleServices) -> ASGIApp:
             Exception: answers.broke,
         },
     )
+    app.router.redirect_slashes = False  # to whatever Host says
     return SecureHeaders(app)

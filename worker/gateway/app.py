@@ -1,9 +1,11 @@
 """The gateway's application: its routes, and what is mounted beside them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 
 from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp
 
 from worker.gateway import problems
@@ -26,6 +28,7 @@ def create_app(services: Services, mounts: Mapping[str, ASGIApp] | None = None) 
         openapi_url=None,  # nothing but health answers without a token; the document is in docs/reference
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,  # it would lead to whatever Host says, and out of TLS where a proxy ends it
     )
     app.add_middleware(Counted)
     problems.install(app)
@@ -37,5 +40,13 @@ def create_app(services: Services, mounts: Mapping[str, ASGIApp] | None = None) 
     app.include_router(health_routes(services))
     app.include_router(metrics_routes(services))
     for path, mounted in (mounts or {}).items():
+        app.router.add_route(path, _within(path), methods=["GET"])
         app.mount(path, mounted)
     return app
+
+
+def _within(path: str) -> Callable[[Request], Response]:
+    def lead(_: Request) -> Response:
+        return RedirectResponse(f"{path}/")
+
+    return lead

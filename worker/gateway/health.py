@@ -15,15 +15,18 @@ from worker.store.schema import NewerSchema
 def health_routes(services: Services) -> APIRouter:
     router = APIRouter(tags=["health"])
 
+    @router.head("/livez", include_in_schema=False)
     @router.get("/livez", summary="Whether this process answers")
     async def livez() -> dict[str, bool]:
         return {"live": True}
 
+    @router.head("/readyz", include_in_schema=False)
     @router.get("/readyz", summary="Whether it can take work: the database answers and is current")
     async def readyz() -> dict[str, bool]:
         await _check(services)
         return {"ready": True}
 
+    @router.head("/startupz", include_in_schema=False)
     @router.get("/startupz", summary="Whether it has come up")
     async def startupz() -> dict[str, bool]:
         await _check(services)

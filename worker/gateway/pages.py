@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -17,6 +18,7 @@ T = TypeVar("T")
 
 DEFAULT, MOST = 50, 1_000
 _MOST_ROWID = 1 << 63
+_SURROGATE = re.compile(r"[\ud800-\udfff]")  # half a character: no database takes it
 PageSize = Annotated[
     int, Query(alias="pageSize", ge=0, description=f"At most so many; 0 is {DEFAULT}, above {MOST:,} is {MOST:,}.")
 ]
@@ -42,7 +44,7 @@ def asked(of: str, size: int, token: str, *filters: object) -> Asked:
         return Asked(named, size, None)
     try:
         given, last = json.loads(base64.urlsafe_b64decode(token.encode()))
-    except (ValueError, TypeError, UnicodeError):
+    except (ValueError, TypeError, RecursionError):
         given, last = "", None
     if given != named or not _is_place(last):
         words = "give the nextPageToken of the page before, with the same filters; or none, for the first page"
@@ -53,8 +55,8 @@ def asked(of: str, size: int, token: str, *filters: object) -> Asked:
 def _is_place(last: object) -> bool:
     """As we wrote it; who makes one up gets no further than to another page."""
     if isinstance(last, str):
-        return "\0" not in last
-    return isinstance(last, int) and 0 < last < _MOST_ROWID
+        return "\0" not in last and not _SURROGATE.search(last)
+    return type(last) is int and 0 < last < _MOST_ROWID  # not a bool, which is an int for Python alone
 
 
 def page(  # noqa: PLR0913 - what a page is made of

@@ -1,16 +1,16 @@
 """What a request may say beside its body, in its query."""
 
-from collections.abc import Collection, Iterable
-from http import HTTPStatus
+from collections.abc import Collection
 from typing import Annotated, TypeVar
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.datastructures import QueryParams
 
 from schemas.lanes import Lane
-from worker.gateway.problems import Problem
+from worker.gateway.problems import bad_parameter
 from worker.intake.printable import printable
 
 _LONGEST_NAME, _MOST_NAMED = 100, 20
@@ -57,20 +57,20 @@ def wanted_of_targets(request: Request) -> WantedOfTargets:
 def refuse_nul(request: Request) -> None:
     """No name and no label has one, and PostgreSQL takes none. Raises ``Problem``."""
     said = {**request.path_params, **request.query_params}
-    for name, value in said.items():
-        if "\0" in str(value):
-            reason = "has a NUL in it"
-            errors = [{"parameter": name, "reason": reason}]
-            raise Problem(HTTPStatus.BAD_REQUEST, "bad-parameter", f"{name}: {reason}", errors=errors)
+    with_nul = [(name, "has a NUL in it") for name, value in said.items() if "\0" in str(value)]
+    if with_nul:
+        raise bad_parameter(*with_nul)
 
 
-def refuse_unknown(given: Iterable[str], known: Collection[str]) -> None:
-    """A misspelt filter or option would be left out without a word. Raises ``Problem``."""
+def refuse_unknown(given: QueryParams, known: Collection[str]) -> None:
+    """A misspelt or contradicted filter or option would be left out without a word. Raises ``Problem``."""
     unknown = [name for name in given if name not in known]
     if unknown:
         reason = f"is no parameter of this; there is {', '.join(sorted(known)) or 'none'}"
-        errors = [{"parameter": printable(name, _LONGEST_NAME), "reason": reason} for name in unknown[:_MOST_NAMED]]
-        raise Problem(HTTPStatus.BAD_REQUEST, "bad-parameter", f"{errors[0]['parameter']}: {reason}", errors=errors)
+        raise bad_parameter(*((printable(name, _LONGEST_NAME), reason) for name in unknown[:_MOST_NAMED]))
+    again = [(name, "is given more than once") for name in given if len(given.getlist(name)) > 1]
+    if again:
+        raise bad_parameter(*again)
 
 
 def known_to(route: APIRoute) -> frozenset[str]:

@@ -17,13 +17,12 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
+from worker.intake.row_errors import reason_of
 from worker.log import get_logger
 from worker.store.engine import is_passing
-from worker.telling.cells import printable
 
 CONTENT_TYPE = "application/problem+json"
 URN = "urn:coachsync:problem:"
-_LONGEST_REASON = 300
 _log = get_logger(__name__)
 
 
@@ -58,6 +57,13 @@ class Problem(Exception):  # noqa: N818 - the RFC's word
         return Response(content, self.status, self.headers, CONTENT_TYPE)
 
 
+def bad_parameter(*errors: tuple[str, str]) -> Problem:
+    """Each parameter with what is wrong with it."""
+    name, reason = errors[0]
+    told = [{"parameter": name, "reason": reason} for name, reason in errors]
+    return Problem(HTTPStatus.BAD_REQUEST, "bad-parameter", f"{name}: {reason}", errors=told)
+
+
 def install(app: FastAPI) -> None:
     """From here on whatever goes wrong answers as a problem."""
     app.add_exception_handler(Problem, _as_it_is)
@@ -83,13 +89,7 @@ async def _of_http(_: Request, error: Exception) -> Response:
 
 async def _of_parameters(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for it
-    errors = [
-        {"parameter": ".".join(map(str, one["loc"][1:])), "reason": printable(one["msg"])[:_LONGEST_REASON]}
-        for one in error.errors()
-    ]
-    first = errors[0]
-    detail = f"{first['parameter']}: {first['reason']}"
-    return Problem(HTTPStatus.BAD_REQUEST, "bad-parameter", detail, errors=errors).answer()
+    return bad_parameter(*((".".join(map(str, one["loc"][1:])), reason_of(one)) for one in error.errors())).answer()
 
 
 async def _of_database(_: Request, error: Exception) -> Response:

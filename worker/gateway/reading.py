@@ -15,7 +15,7 @@ from worker.core.access import Holder, Scope
 from worker.gateway.answers import answer
 from worker.gateway.pages import PageSize, PageToken, asked, page
 from worker.gateway.parameters import known_to, refuse_nul, refuse_unknown
-from worker.gateway.problems import Problem
+from worker.gateway.problems import Problem, bad_parameter
 from worker.gateway.services import Services
 from worker.store import known, listing
 from worker.store.engine import database_now
@@ -235,12 +235,7 @@ def _sees(reader: Holder, story: Story) -> bool:
 def _failed(error_code: str, state: JobState | None) -> JobState | None:
     """Only failed jobs have an error code. Raises ``Problem``."""
     if error_code and state not in (None, JobState.FAILED):
-        raise Problem(
-            HTTPStatus.BAD_REQUEST,
-            "bad-parameter",
-            f"errorCode: only failed jobs have one; leave state={state} out",
-            errors=[{"parameter": "errorCode", "reason": "only failed jobs have one"}],
-        )
+        raise bad_parameter(("errorCode", f"only failed jobs have one; leave state={state} out"))
     return JobState.FAILED if error_code else state
 
 
@@ -248,12 +243,7 @@ def _parsed(parameter: str, parse: Callable[[str], T], text: str) -> T:
     try:
         return parse(text)
     except ValueError as error:
-        raise Problem(
-            HTTPStatus.BAD_REQUEST,
-            "bad-parameter",
-            f"{parameter}: {error}",
-            errors=[{"parameter": parameter, "reason": str(error)}],
-        ) from error
+        raise bad_parameter((parameter, str(error))) from error
 
 
 def _number(last: Any) -> int | None:

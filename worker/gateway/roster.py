@@ -17,6 +17,7 @@ from worker.gateway.answers import answer, as_json
 from worker.gateway.bodies import media_type, whole
 from worker.gateway.cloudevents import Given, events_of, refused
 from worker.gateway.idempotency import InFlight, fingerprint, key_of, replay
+from worker.gateway.parameters import refuse_unknown
 from worker.gateway.problems import Problem
 from worker.gateway.services import Services
 from worker.gateway.signatures import Source, sources_of
@@ -47,6 +48,7 @@ class RosterDoor:
     async def of_holder(self, request: Request) -> Response:
         """The walk of a request with a token. Raises ``Problem``."""
         holder = await self.services.doorkeeper.admit(request.headers.get("authorization"), Scope.ROSTER_WRITE)
+        refuse_unknown(request.query_params, ())
         key, kind = key_of(request, holder), media_type(request.headers)
         body = await whole(request, self.services.settings.gateway.json_bytes)
         print_ = fingerprint(request, hashlib.sha256(body).hexdigest())

@@ -25,6 +25,7 @@ from worker.gateway.row_problems import Above
 from worker.gateway.services import Services
 from worker.gateway.singles import Single, Singles, invalid
 from worker.gateway.taking import Many, not_theirs, take_many, with_key
+from worker.intake.format import Format
 from worker.intake.json_text import BrokenJson, parse_json
 from worker.intake.readers import BadRow, Row, read_objects, read_wishes
 from worker.intake.source import StreamSource
@@ -34,11 +35,11 @@ from worker.store.kept_answers import Answered, RequestKey
 from worker.tracing.spans import HEADER, headers
 
 JSON = "application/json"
-FILES = {  # by the name that tells the intake's reader what to expect
-    "application/jsonl": "the body.jsonl",
-    "application/x-ndjson": "the body.jsonl",
-    "text/csv": "the body.csv",
-    "text/tab-separated-values": "the body.tsv",
+FILES = {
+    "application/jsonl": Format.JSONL,
+    "application/x-ndjson": Format.JSONL,
+    "text/csv": Format.CSV,
+    "text/tab-separated-values": Format.TSV,
 }
 TAKEN = (JSON, *FILES)
 AT_ONCE = 4  # requests of many rows; the next wait
@@ -76,12 +77,12 @@ class UpdateDoor:
         self.singles = Singles(database, settings.remote_for)
         self.backlog = Backlog(database, settings.gateway.backlog, self.services.monotonic)
 
-    async def take(self, request: Request, kind: JobKind, wanted: Wanted) -> Response:
+    async def take(self, request: Request, kind: JobKind, wanted: Callable[[Request], Wanted]) -> Response:
         """The walk of one request. Raises ``Problem``."""
         holder = await self.services.doorkeeper.admit(request.headers.get("authorization"), SCOPES[kind])
         refuse_nul(request)
         content = media_type(request.headers)
-        asked = Asked(request, holder, kind, wanted, key_of(request, holder))
+        asked = Asked(request, holder, kind, wanted(request), key_of(request, holder))
         await self.backlog.check()
         with self.in_flight.only(asked.key):
             if content == JSON:
@@ -119,10 +120,10 @@ class UpdateDoor:
             return replay(taken.answered, print_)
         return of_kept(taken.answered, replayed=False)
 
-    async def _file(self, asked: Asked, name: str) -> Response:
+    async def _file(self, asked: Asked, form: Format) -> Response:
         async with AsyncExitStack() as stack:
             body = await stack.enter_async_context(spooled(asked.request, self.services.settings.gateway.file_bytes))
-            read = partial(_read_file, body.file, name, asked.kind)
+            read = partial(_read_file, body.file, form, asked.kind)
             return await self._many(asked, read, body.digest, None)
 
     async def _many(
@@ -191,6 +192,6 @@ def _unexpected(words: str) -> Problem:
     return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "unreadable-body", words)
 
 
-def _read_file(file: IO[bytes], name: str, kind: JobKind) -> Iterator[Row]:
+def _read_file(file: IO[bytes], form: Format, kind: JobKind) -> Iterator[Row]:
     file.seek(0)
-    return read_wishes(StreamSource(file, name), kind)
+    return read_wishes(StreamSource(file, "the body"), kind, form=form)

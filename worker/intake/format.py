@@ -18,11 +18,11 @@ class Format(StrEnum):
 _SUFFIXES = {".csv": Format.CSV, ".tsv": Format.TSV, ".jsonl": Format.JSONL, ".ndjson": Format.JSONL}
 
 
-def format_of(first: Line, name: str) -> Format:
+def format_of(first: Line, name: str, known: Format | None = None) -> Format:
     """Raise ``FileRefused`` for JSON that is not one object a line."""
     head = first.data.strip()
     where = f"{name}, line {first.number}"
-    form = _SUFFIXES.get(PurePath(name.lower().removesuffix(".gz")).suffix) or _looks_like(head)
+    form = known or _SUFFIXES.get(PurePath(name.lower().removesuffix(".gz")).suffix) or _looks_like(head)
     if form is Format.JSONL and head.startswith(b"["):
         raise FileRefused(f"{where}: a JSON array; {_ONE_A_LINE}, as jq -c '.[]' does")
     if form is Format.JSONL and head == b"{":

@@ -11,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from schemas.jobs import JobKind, QuotaRecalculation, TargetUpdate, Wish
 from worker.core.acceptance import Seen
+from worker.intake.format import Format
 from worker.intake.jsonl import fields_of, plain_names
 from worker.intake.printable import printable
 from worker.intake.record import Fields
@@ -64,12 +65,18 @@ class Tally:
     seen: Fingerprint
 
 
-def read_wishes(source: Source, kind: JobKind, unchanged_since: Fingerprint | None = None) -> Iterator[Row]:
-    """Raises ``FileRefused`` at the first step if the file cannot be read, later only where it breaks on the way."""
+def read_wishes(
+    source: Source, kind: JobKind, unchanged_since: Fingerprint | None = None, *, form: Format | None = None
+) -> Iterator[Row]:
+    """Raises ``FileRefused`` at the first step if the file cannot be read, later only where it breaks on the way.
+
+    ``form`` where it is known; else the source's name tells it, or its first line.
+    """
     validate = _VALIDATE[kind]
     row = 0
     with opened(source, unchanged_since) as stream:
-        for row, (line, text, content) in enumerate(records_of(stream, source.name, wish_fields(kind)), 1):
+        records = records_of(stream, source.name, wish_fields(kind), form)
+        for row, (line, text, content) in enumerate(records, 1):
             if isinstance(content, tuple):
                 yield BadRow(row, line, content, raw_of(text))
                 continue

@@ -13,12 +13,12 @@ from worker.intake.source import FileRefused, Readable
 from worker.intake.spellings import Spellings
 
 
-def records_of(stream: Readable, name: str, known: Spellings) -> Iterator[Record]:
+def records_of(stream: Readable, name: str, known: Spellings, form: Format | None = None) -> Iterator[Record]:
     """Raises ``FileRefused`` at the first step if the file cannot be read, later only where it breaks on the way."""
     lines = read_lines(stream, name)
     first = first_line(lines, name)
     refuse_foreign(first, name)
-    match format_of(first, name):
+    match format_of(first, name, form):
         case Format.JSONL:
             return jsonl_records(chain([first], lines), known)
         case Format.TSV:

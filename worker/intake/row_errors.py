@@ -24,6 +24,7 @@ _PATTERNS = {
     "groups": _NAME,
     "source": _NAME,
     "id": "must be 1 to 255 characters, none of them a control character",
+    "subject": "must be text without control characters",
     "criterionOrChapterId": "must be at most 128 characters, without spaces and / ? # & %",
 }
 _REASONS = {
@@ -34,6 +35,7 @@ _REASONS = {
     "float_type": "must be a number",
     "int_type": "must be a whole number",
     "int_parsing": "must be a whole number",
+    "bool_parsing": "must be true or false",
     "int_from_float": "must be a whole number",
     "finite_number": "must be a finite number",
     "model_type": "must be a JSON object",
@@ -64,7 +66,7 @@ def _field_error(detail: ErrorDetails, fields: Mapping[str, object]) -> FieldErr
     known = detail["type"] != "missing" and bool(place)
     return FieldError(
         field=printable(_field_name(detail), MAX_VALUE_CHARACTERS),
-        reason=printable(_reason(detail), MAX_REASON_CHARACTERS),
+        reason=reason_of(detail),
         value=value_text(_given(fields, place, detail["input"])) if known else "",
     )
 
@@ -99,6 +101,11 @@ def value_text(value: object) -> str:
         return printable(json.dumps(value, ensure_ascii=False), MAX_VALUE_CHARACTERS)
     except (RecursionError, ValueError):  # nested as deep as it can be read; an int of more digits than Python writes
         return "…"
+
+
+def reason_of(detail: ErrorDetails) -> str:
+    """What pydantic found, in our words."""
+    return printable(_reason(detail), MAX_REASON_CHARACTERS)
 
 
 def _reason(detail: ErrorDetails) -> str:
