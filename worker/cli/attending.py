@@ -54,7 +54,7 @@ def tell_round(pulse: PulseWriter, one: Round) -> None:
 
 
 def impatient_redis(settings: Settings) -> Redis:
-    """Who asks each second needs no second try."""
+    """Who asks again and again needs no second try."""
     return Redis.from_url(
         settings.redis_url,
         socket_timeout=REDIS_TIMEOUT,

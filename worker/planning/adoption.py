@@ -33,14 +33,13 @@ class Adoption:
         self.digest = policy_digest(self.policy)
 
     def is_called_for(self, session: Session) -> bool:
-        now = database_now(session)
-        self.read_at = self.read_at or now
+        self.read_at = self.read_at or database_now(session)
         force = policies.in_force(session)
         if force and (force.digest == self.digest or force.since > self.read_at):
             return False
         known = policies.find(session, self.digest)
         asked = approvals.find(session, known.approval_id) if known and known.approval_id else None
-        return asked is None or asked.state == approvals.APPROVED or asked.expires_at <= now
+        return asked is None or asked.state == approvals.APPROVED or asked.expires_at <= database_now(session)
 
     def objection(self, session: Session) -> str | None:
         """Why a person has to be asked. All that is wanted is weighed by the new policy: that takes its time."""

@@ -9,7 +9,7 @@ from sqlalchemy import select, update
 from sqlmodel import Session
 
 from worker.store.bulk import insert_missing
-from worker.store.engine import database_now
+from worker.store.engine import NOW_ASKED_ONCE, database_now
 from worker.store.tables import cadences
 
 _BULK: Any = {"synchronize_session": False}
@@ -91,5 +91,5 @@ def known(session: Session, names: Iterable[str]) -> set[str]:
 
 def due(session: Session, prefix: str) -> list[str]:
     """The names that begin so and are due, the longest due first."""
-    query = select(cadences.c.name).where(cadences.c.due_at <= database_now(session)).order_by(cadences.c.due_at)
+    query = select(cadences.c.name).where(cadences.c.due_at <= NOW_ASKED_ONCE).order_by(cadences.c.due_at)
     return [name for name in session.execute(query).scalars() if name.startswith(prefix)]

@@ -36,7 +36,7 @@ from worker.store import outbox
 from worker.store.acceptance import known_identities, lock_resources
 from worker.store.among import among
 from worker.store.doubts import mark_uncertain, values_in_doubt
-from worker.store.engine import database_now
+from worker.store.engine import NOW_ASKED_ONCE, database_now
 from worker.store.tables import jobs
 from worker.store.twins import Twin, twins_of
 
@@ -117,7 +117,7 @@ def rescue_own(session: Session, ids: Sequence[int], owner: str) -> None:
 
 
 def something_expired(session: Session) -> bool:
-    query = select(jobs.c.id).where(jobs.c.state == JobState.RUNNING, jobs.c.lease_until < database_now(session))
+    query = select(jobs.c.id).where(jobs.c.state == JobState.RUNNING, jobs.c.lease_until < NOW_ASKED_ONCE)
     return session.execute(query.limit(1)).first() is not None
 
 

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, case, func, literal, or_, select, true, update
+from sqlalchemy import ColumnElement, ScalarSelect, Select, and_, case, func, literal, or_, select, true, update
 from sqlmodel import Session
 
 from schemas.jobs import JobState
 from schemas.lanes import Lane
 from worker.core.decisions import ALONE_AFTER, AMBIGUOUS_PAUSE
-from worker.store.engine import database_now
+from worker.store.engine import NOW_ASKED_ONCE, database_now
 from worker.store.tables import jobs
 
 PUBLISHED_FOR = timedelta(seconds=30)  # a message not taken by then was lost; two for one job do no harm
@@ -28,8 +28,7 @@ class Due:
 
 def something_due(session: Session) -> bool:
     """Whether any row could go to the broker now: the cheap question of an idle dispatcher."""
-    now = database_now(session)
-    due = select(jobs.c.id).where(jobs.c.state == JobState.PENDING, _unpublished_and_due(now))
+    due = select(jobs.c.id).where(jobs.c.state == JobState.PENDING, _unpublished_and_due(NOW_ASKED_ONCE))
     ordered = due.order_by(jobs.c.remote, jobs.c.lane, jobs.c.due_at, jobs.c.id)  # as its index: never the whole table
     return session.execute(ordered.limit(1)).first() is not None
 
@@ -113,7 +112,7 @@ def _update_free(session: Session, chosen: Select[tuple[int]], values: dict[str,
     return sorted(session.execute(statement, execution_options=_BULK).all())
 
 
-def _unpublished_and_due(now: datetime) -> ColumnElement[bool]:
+def _unpublished_and_due(now: datetime | ScalarSelect[datetime]) -> ColumnElement[bool]:
     return and_(jobs.c.due_at <= now, or_(jobs.c.published_until.is_(None), jobs.c.published_until <= now))
 
 

@@ -98,6 +98,7 @@ def _sqlite_clock(_element: clock, _compiler: object, **_: object) -> str:
 
 
 _NOW = select(clock())
+NOW_ASKED_ONCE = _NOW.scalar_subquery()  # within a statement: an index takes it as it takes a given instant
 
 
 def database_now(session: Session) -> datetime:

@@ -4,11 +4,11 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, bindparam, or_, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, exists, or_, select, update
 from sqlmodel import Session, col
 
 from worker.store import wants
-from worker.store.engine import database_now
+from worker.store.engine import NOW_ASKED_ONCE, database_now
 from worker.store.pairs import pair_in
 from worker.store.roster import PLANNED, WAITING, AgentKey
 from worker.store.roster_models import AgentRow, RosterEventRow
@@ -20,12 +20,13 @@ _BULK: Any = {"synchronize_session": False}
 
 def something_to_plan(session: Session, policy_id: int) -> bool:
     """The cheap question of an idle planner."""
-    queries = (
-        select(roster_events.c.seq).where(_waits()),
-        select(agents.c.agent).where(agents.c.review_at <= database_now(session)),
-        select(agents.c.agent).where(_weighed_by_another(policy_id)),
+    called_for = or_(
+        exists(select(roster_events.c.seq).where(_waits())),
+        exists(select(agents.c.agent).where(agents.c.review_at <= NOW_ASKED_ONCE)),
+        exists(select(agents.c.agent).where(_weighed_by_another(policy_id))),
+        wants.are_unasked(),
     )
-    return any(session.execute(query.limit(1)).first() is not None for query in queries) or wants.are_unasked(session)
+    return bool(session.execute(select(called_for)).scalar_one())
 
 
 def waiting_events(session: Session) -> list[RosterEventRow]:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import select, update
@@ -32,7 +33,12 @@ def in_force(session: Session) -> InForce | None:
     row = session.execute(query.limit(1)).scalar_one_or_none()
     if row is None or row.adopted_at is None:
         return None
-    return InForce(row.id, row.digest, Policy.model_validate_json(row.policy), row.adopted_at)
+    return InForce(row.id, row.digest, _read(row.policy), row.adopted_at)
+
+
+@lru_cache(maxsize=4)  # asked for again and again, and the same for months
+def _read(policy: str) -> Policy:
+    return Policy.model_validate_json(policy)
 
 
 def find(session: Session, digest: str) -> PolicyRow | None:

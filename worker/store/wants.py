@@ -72,8 +72,8 @@ def drop(session: Session, identities: Sequence[str]) -> None:
         session.execute(delete(wants).where(wants.c.identity.in_(some)), execution_options=_BULK)
 
 
-def are_unasked(session: Session) -> bool:
-    return session.execute(select(wants.c.identity).where(_to_be_asked()).limit(1)).first() is not None
+def are_unasked() -> ColumnElement[bool]:
+    return exists(select(wants.c.identity).where(_to_be_asked()))
 
 
 def unasked(session: Session) -> list[Unasked]:

@@ -21,7 +21,7 @@ from worker.telemetry.pulse import Part, Pulse, PulseWriter
 from worker.telemetry.slots import Slot, lives, take_slot
 
 WATCH = "watch"
-LOOKS_EVERY = 1.0
+LOOKS_EVERY = 2.0
 _LOOK_LASTS = 60.0  # a server that hangs takes its time to be found away
 _KINDS = ("counter", "histogram", "gauge_livesum")
 _ROOM = 512 * 1024  # what is counted of some thirty remotes
@@ -76,7 +76,7 @@ def _make_room(folder: Path) -> None:
 
 
 class Watch(threading.Thread):
-    """Looks each second whether what this process needs can be reached, and says so. Dies with the process.
+    """Looks every two seconds whether what this process needs can be reached, and says so. Dies with the process.
 
     A thread of its own: a process that waits for a broker in the middle of its work is still seen to live.
     """

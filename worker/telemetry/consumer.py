@@ -51,7 +51,10 @@ def watch_consumer(app: Celery, pulse: PulseWriter, redis: Redis, name: str, pro
     def waiting() -> int | None:
         try:
             roll_call.answer(redis, name)
-            return sum(redis.llen(key) for key in _queues(app))
+            with redis.pipeline() as together:
+                for key in _queues(app):
+                    together.llen(key)
+                return int(sum(together.execute()))
         except AWAY:
             return None
 

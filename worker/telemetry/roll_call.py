@@ -11,8 +11,10 @@ FORGOTTEN_AFTER = timedelta(days=1)
 def answer(redis: Redis, name: str) -> None:
     """By the server's clock."""
     now = _now(redis)
-    redis.zadd(KEY, {name: now})
-    redis.zremrangebyscore(KEY, 0, now - FORGOTTEN_AFTER.total_seconds())
+    with redis.pipeline() as together:
+        together.zadd(KEY, {name: now})
+        together.zremrangebyscore(KEY, 0, now - FORGOTTEN_AFTER.total_seconds())
+        together.execute()
 
 
 def present(redis: Redis, window: timedelta) -> int:
