@@ -9,12 +9,17 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 
 from aiohttp import web
+from standardwebhooks import Webhook
+
+from worker.clock import utc_now
 
 HEALTHY, SLOW, FAILING, HANGING, GONE = "healthy", "slow", "failing", "hanging", "gone"
 SLOWNESS = 0.2
 HANGS = 25.0  # past any request's time
+TOLERANCE = timedelta(minutes=5)  # of the official library
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +28,21 @@ class Got:
 
     headers: Mapping[str, str]
     body: bytes
+    at: datetime
 
     @property
     def id(self) -> str:
         return self.headers["webhook-id"]
+
+    @property
+    def signatures(self) -> list[str]:
+        return self.headers["webhook-signature"].split(" ")
+
+    def verifies(self, secret: str) -> bool:
+        """As the official library said when it came: what is looked at later may be older than it takes."""
+        signed_at = datetime.fromtimestamp(int(self.headers["webhook-timestamp"]), UTC)
+        signature = Webhook(secret).sign(self.id, signed_at, self.body.decode())
+        return signature in self.signatures and abs(self.at - signed_at) < TOLERANCE
 
 
 @dataclass
@@ -43,7 +59,7 @@ class Receivers:
         self.requests[path] += 1
         body = await request.read()
         if path == HEALTHY:
-            self.got.append(Got({name.lower(): value for name, value in request.headers.items()}, body))
+            self.got.append(Got({name.lower(): value for name, value in request.headers.items()}, body, utc_now()))
         elif path == SLOW:
             await asyncio.sleep(SLOWNESS)
         elif path == HANGING:

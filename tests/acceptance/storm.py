@@ -151,7 +151,7 @@ class Storm:
             "children killed": lambda: mischief.kill_a_child(site.started["worker-2"]),
             "loops killed": lambda: mischief.kill(site.started["loops-2"]),
             "deliverers killed": lambda: mischief.kill(site.started["deliverer-2"]),
-            "brokers wiped": site.valkey.flush,
+            "brokers wiped": self._wipe_the_broker,
             "brokers killed": self._restart_the_broker,
             "brokers frozen": lambda: self._lasts(1.5, mischief.freeze_the_broker(site)),
             "databases restarted" if self.postgres else "disks full": self._trouble_the_database,
@@ -180,6 +180,11 @@ class Storm:
 
         self._lasts(PAST_ITS_LEASE, wake)
         self.story.struck[f"{kind} stopped past its lease"] += 1
+
+    def _wipe_the_broker(self) -> None:
+        """One that stands still takes no command."""
+        self.site.valkey.thaw()
+        self.site.valkey.flush()
 
     def _restart_the_broker(self) -> None:
         self.site.broker.kill()
