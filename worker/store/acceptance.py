@@ -93,7 +93,6 @@ def _supersede(session: Session, newer: dict[int, int], now: datetime) -> None:
             .where(jobs.c.id == bindparam("job"))
             .values(state=JobState.SUPERSEDED, superseded_by=bindparam("by"), finished_at=now, published_until=None),
             [{"job": job, "by": by} for job, by in sorted(newer.items())],
-            execution_options={"synchronize_session": False},
         )
 
 

@@ -49,7 +49,7 @@ def request(session: Session, asked: Asked, lasts: timedelta) -> Approval:
 def say_anew(session: Session, approval_id: int, reason: str) -> None:
     """More of the same has come meanwhile."""
     statement = update(approvals).where(approvals.c.id == approval_id).values(reason=reason)
-    session.execute(statement, execution_options={"synchronize_session": False})
+    session.execute(statement)
 
 
 def is_approved(session: Session, door: str, digest: str) -> bool:
@@ -64,8 +64,7 @@ def decide(session: Session, approval_id: int, *, approved: bool, by: str) -> Ap
         update(approvals)
         .where(approvals.c.id == approval_id, approvals.c.state == WAITING, approvals.c.expires_at > now)
         .values(state=APPROVED if approved else REJECTED, decided_at=now, decided_by=by)
-        .returning(approvals.c.id),
-        execution_options={"synchronize_session": False},
+        .returning(approvals.c.id)
     ).scalar_one_or_none()
     return session.get(Approval, decided, populate_existing=True) if decided else None
 

@@ -18,7 +18,6 @@ from worker.store.engine import clock, database_now
 from worker.store.models import Batch
 from worker.store.tables import batches
 
-_BULK: Any = {"synchronize_session": False}
 _ENDED = batches.c.succeeded + batches.c.failed + batches.c.superseded + batches.c.cancelled
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 ABANDONED_AFTER = timedelta(minutes=15)
@@ -71,7 +70,7 @@ def count(session: Session, deltas: Mapping[int, Counter[str]]) -> None:
     rows = [
         {"batch": batch_id} | {f"add_{name}": deltas[batch_id][name] for name in changed} for batch_id in sorted(deltas)
     ]
-    still_open = {row["batch"]: session.execute(statement, row, execution_options=_BULK).scalar() for row in rows}
+    still_open = {row["batch"]: session.execute(statement, row).scalar() for row in rows}
     complete(session, [batch_id for batch_id, number in still_open.items() if not number])
 
 
@@ -86,7 +85,7 @@ def complete(session: Session, ids: list[int]) -> None:
         .values(completed_at=clock())
         .returning(batches)
     )
-    done = session.execute(statement, execution_options=_BULK).all()
+    done = session.execute(statement).all()
     if done:
         outbox.tell(session, [_completed(row) for row in sorted(done, key=lambda row: row.id)])
 
@@ -132,7 +131,7 @@ def seal_abandoned(session: Session) -> list[int]:
         .values(sealed_at=now, abandoned=True)
         .returning(batches.c.id)
     )
-    ids = sorted(session.execute(statement, execution_options=_BULK).scalars())
+    ids = sorted(session.execute(statement).scalars())
     if ids:
         complete(session, ids)
     return ids

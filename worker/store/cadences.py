@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import select, update
 from sqlmodel import Session
@@ -12,7 +11,6 @@ from worker.store.bulk import insert_missing
 from worker.store.engine import NOW_ASKED_ONCE, database_now
 from worker.store.tables import cadences
 
-_BULK: Any = {"synchronize_session": False}
 _SECOND = timedelta(seconds=1)
 
 
@@ -50,7 +48,7 @@ def take_turn(session: Session, name: str, lasts: timedelta) -> Turn | None:
         .values(due_at=now + lasts)
         .returning(cadences.c.pause)
     )
-    pause = session.execute(statement, execution_options=_BULK).scalar_one_or_none()
+    pause = session.execute(statement).scalar_one_or_none()
     return None if pause is None else Turn(name, timedelta(seconds=pause))
 
 
@@ -58,7 +56,7 @@ def set_next(session: Session, name: str, pause: timedelta, *, due_at: datetime 
     """The next look comes after ``pause``, or at ``due_at`` if that is sooner."""
     due = database_now(session) + pause
     values = {"due_at": min(due, due_at) if due_at else due, "pause": pause / _SECOND}
-    session.execute(update(cadences).where(cadences.c.name == name).values(values), execution_options=_BULK)
+    session.execute(update(cadences).where(cadences.c.name == name).values(values))
 
 
 def slower(session: Session, name: str, every: timedelta, at_most: timedelta) -> timedelta:
@@ -71,17 +69,14 @@ def slower(session: Session, name: str, every: timedelta, at_most: timedelta) ->
 def postpone(session: Session, name: str, wait: timedelta) -> None:
     """The next look comes after ``wait``; the pace stays as it is."""
     due = database_now(session) + wait
-    session.execute(update(cadences).where(cadences.c.name == name).values(due_at=due), execution_options=_BULK)
+    session.execute(update(cadences).where(cadences.c.name == name).values(due_at=due))
 
 
 def hasten(session: Session, names: Iterable[str]) -> None:
     """Look as soon as may be: somebody waits for it."""
     now = database_now(session)
     make_known(session, names := sorted(set(names)))
-    session.execute(
-        update(cadences).where(cadences.c.name.in_(names), cadences.c.due_at > now).values(due_at=now),
-        execution_options=_BULK,
-    )
+    session.execute(update(cadences).where(cadences.c.name.in_(names), cadences.c.due_at > now).values(due_at=now))
 
 
 def known(session: Session, names: Iterable[str]) -> set[str]:

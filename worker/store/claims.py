@@ -41,7 +41,6 @@ from worker.store.tables import jobs
 from worker.store.twins import Twin, twins_of
 
 _log = get_logger(__name__)
-_BULK: Any = {"synchronize_session": False}
 RESCUED_AT_ONCE = 1_000
 HOWEVER_OFTEN = 1_000_000
 
@@ -221,7 +220,7 @@ def _claim_rows(session: Session, ids: Sequence[int], lease: Lease, now: datetim
         "owner": lease.owner,
         "crashed_below": ALONE_AFTER if len(ids) > 1 else HOWEVER_OFTEN,
     }
-    return session.execute(_claiming(session), given, execution_options=_BULK).all()
+    return session.execute(_claiming(session), given).all()
 
 
 def _return_to_pending(session: Session, fences: Mapping[int, int], values: dict[str, Any]) -> Sequence[Any]:
@@ -243,7 +242,7 @@ def _return_to_pending(session: Session, fences: Mapping[int, int], values: dict
         )
         .returning(jobs.c.id, jobs.c.state)
     )
-    return session.execute(statement, execution_options=_BULK).all()
+    return session.execute(statement).all()
 
 
 def _superseded(rows: Iterable[Any]) -> list[int]:
@@ -265,8 +264,7 @@ def let_go(session: Session, names: Sequence[str], *, not_before: datetime | Non
         update(jobs)
         .where(among(session, jobs.c.resource, sorted(set(names))), jobs.c.state == JobState.PENDING)
         .where(true() if not_before else jobs.c.published_until.is_not(None))
-        .values(values),
-        execution_options=_BULK,
+        .values(values)
     )
 
 
@@ -313,7 +311,7 @@ def _bury(session: Session, fences: Mapping[int, int]) -> list[int]:
         )
         .returning(jobs.c.id, jobs.c.batch_id, jobs.c.round, jobs.c.kind, jobs.c.resource, jobs.c.wish, jobs.c.error)
     )
-    buried = sorted(session.execute(statement, execution_options=_BULK).all())
+    buried = sorted(session.execute(statement).all())
     outbox.tell(session, (event for row in buried for event in _poisoned(row)))
     return [row.id for row in buried]
 

@@ -17,8 +17,6 @@ from worker.store.outbox import DEAD, DELETED, DELIVERED, DISABLED, PENDING, is_
 from worker.store.tables import deliveries, delivery_attempts, endpoints, messages
 from worker.store.webhook_models import Endpoint
 
-_BULK: Any = {"synchronize_session": False}
-
 
 @dataclass(frozen=True, slots=True)
 class Due:
@@ -106,8 +104,7 @@ def record(session: Session, endpoint_id: str, fence: int, sent: Sequence[Sent],
             warned=health.warned,
             held_until=health.held_until,
             disabled_at=health.disabled_at,
-        ),
-        execution_options=_BULK,
+        )
     )
     return _announce(session, row, health, observed, now)
 
@@ -189,10 +186,7 @@ def _announce(session: Session, row: Endpoint, health: Health, observed: Sequenc
         return Recorded(ours=True, state=state, warning=warning)
     at = health.disabled_at or now
     session.execute(
-        update(endpoints)
-        .where(endpoints.c.id == row.id)
-        .values(state=DISABLED, disabled_at=at, disabled_reason=reason),
-        execution_options=_BULK,
+        update(endpoints).where(endpoints.c.id == row.id).values(state=DISABLED, disabled_at=at, disabled_reason=reason)
     )
     set_aside_pending(session, row.id, f"the endpoint was disabled: {reason}")
     outbox.tell(session, [of_disabled_endpoint(row.id, row.url, reason, health.failing_since, at)])

@@ -15,7 +15,6 @@ from worker.store.engine import NOW_ASKED_ONCE, database_now
 from worker.store.tables import jobs
 
 PUBLISHED_FOR = timedelta(seconds=30)  # a message not taken by then was lost; two for one job do no harm
-_BULK: Any = {"synchronize_session": False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +108,7 @@ def _update_free(session: Session, chosen: Select[tuple[int]], values: dict[str,
     """
     free = chosen.with_for_update(skip_locked=True).cte("free")
     statement = update(jobs).where(jobs.c.id.in_(select(free.c.id))).values(values).returning(jobs.c.id, jobs.c.crashes)
-    return sorted(session.execute(statement, execution_options=_BULK).all())
+    return sorted(session.execute(statement).all())
 
 
 def _unpublished_and_due(now: datetime | ScalarSelect[datetime]) -> ColumnElement[bool]:

@@ -18,8 +18,6 @@ from worker.store.outbox import DEAD, DELETED, DISABLED, ENABLED, PAUSED, PENDIN
 from worker.store.tables import deliveries, endpoint_secrets, endpoints
 from worker.store.webhook_models import Endpoint, EndpointSecret
 
-_BULK: Any = {"synchronize_session": False}
-
 
 @dataclass(frozen=True, slots=True)
 class NewEndpoint:
@@ -102,8 +100,7 @@ def set_aside_pending(session: Session, endpoint_id: str, reason: str) -> None:
     session.execute(
         update(deliveries)
         .where(columns.endpoint_id == endpoint_id, is_in(deliveries, PENDING))
-        .values(state=DEAD, error=why, finished_at=database_now(session)),
-        execution_options=_BULK,
+        .values(state=DEAD, error=why, finished_at=database_now(session))
     )
 
 
@@ -122,10 +119,7 @@ def rotate(session: Session, endpoint_id: str, kind: SignatureKind, sealed: str,
     until = now + overlap
     columns = endpoint_secrets.c
     still = or_(columns.retires_at.is_(None), columns.retires_at > until)
-    session.execute(
-        update(endpoint_secrets).where(columns.endpoint_id == endpoint_id, still).values(retires_at=until),
-        execution_options=_BULK,
-    )
+    session.execute(update(endpoint_secrets).where(columns.endpoint_id == endpoint_id, still).values(retires_at=until))
     _forget_retired(session, now)
     session.add(EndpointSecret(endpoint_id=endpoint_id, kind=kind, sealed=sealed, created_at=now))
     session.flush()
@@ -139,7 +133,7 @@ def all_secrets(session: Session) -> list[EndpointSecret]:
 
 
 def _forget_retired(session: Session, now: datetime) -> None:
-    session.execute(delete(endpoint_secrets).where(endpoint_secrets.c.retires_at <= now), execution_options=_BULK)
+    session.execute(delete(endpoint_secrets).where(endpoint_secrets.c.retires_at <= now))
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +191,7 @@ def take(session: Session, owner: str, lasts: timedelta) -> Owned | None:
     if chosen is None:
         return None
     values = {"owner": owner, "owner_until": now + lasts, "fence": columns.fence + 1}
-    session.execute(update(endpoints).where(columns.id == chosen).values(values), execution_options=_BULK)
+    session.execute(update(endpoints).where(columns.id == chosen).values(values))
     return _owned(session, [chosen], now)[0]
 
 
@@ -213,7 +207,7 @@ def renew(session: Session, owner: str, fences: dict[str, int], lasts: timedelta
         .values(owner_until=now + lasts)
         .returning(columns.id, columns.fence)
     )
-    ours = [row.id for row in session.execute(statement, execution_options=_BULK) if row.fence == fences[row.id]]
+    ours = [row.id for row in session.execute(statement) if row.fence == fences[row.id]]
     return _owned(session, ours, now)
 
 
@@ -222,8 +216,7 @@ def release(session: Session, owner: str, ids: Collection[str], after: timedelta
     until = database_now(session) + after
     columns = endpoints.c
     session.execute(
-        update(endpoints).where(columns.id.in_(sorted(ids)), columns.owner == owner).values(owner_until=until),
-        execution_options=_BULK,
+        update(endpoints).where(columns.id.in_(sorted(ids)), columns.owner == owner).values(owner_until=until)
     )
 
 
@@ -264,4 +257,4 @@ def _listed(values: Collection[str]) -> str:
 
 def _update(session: Session, values: Mapping[str, Any], *where: ColumnElement[bool]) -> bool:
     statement = update(endpoints).where(*where).values(values).returning(endpoints.c.id)
-    return session.execute(statement, execution_options=_BULK).first() is not None
+    return session.execute(statement).first() is not None

@@ -13,8 +13,6 @@ from schemas.jobs import JobState
 from worker.store.cadences import listing_of
 from worker.store.tables import cadences, drifts, jobs, quota_answers, reconciliations, remotes, targets, wants
 
-_BULK: Any = {"synchronize_session": False}
-
 
 @dataclass(frozen=True, slots=True)
 class Serves:
@@ -68,7 +66,7 @@ def forget(session: Session, name: str, serves: Serves) -> Known:
         (remotes, remotes.c.name == name),
     )
     for table, its in gone:
-        session.execute(delete(table).where(its), execution_options=_BULK)
+        session.execute(delete(table).where(its))
     anew = update(wants).where(serves.names(wants.c.profile)).values(asked=False, job_id=None, obstacle=None)
-    session.execute(anew, execution_options=_BULK)
+    session.execute(anew)
     return found

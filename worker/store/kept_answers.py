@@ -77,4 +77,4 @@ def prune(session: Session) -> int:
     if not times:
         return 0
     statement = delete(kept_answers).where(columns.at <= times[-1]).returning(columns.key)
-    return len(session.execute(statement, execution_options={"synchronize_session": False}).all())
+    return len(session.execute(statement).all())

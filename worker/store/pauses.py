@@ -23,7 +23,7 @@ def pause(session: Session, remote: str, lane: Lane | None, wait: timedelta) -> 
     if not insert_if_missing(session, pauses, row):
         here = and_(pauses.c.remote == remote, pauses.c.lane == row["lane"])
         longer = update(pauses).where(here, pauses.c.until < row["until"]).values(until=row["until"])
-        session.execute(longer, execution_options={"synchronize_session": False})
+        session.execute(longer)
 
 
 def cooldown(session: Session, remote: str) -> timedelta:
@@ -48,4 +48,4 @@ def longest(session: Session, remote: str, lane: Lane) -> Pause | None:
 def end_all(session: Session, remote: str) -> None:
     """Whatever the remote has asked for, and whichever lane's limit is used up."""
     ended = delete(pauses).where(pauses.c.remote == remote)
-    session.execute(ended, execution_options={"synchronize_session": False})
+    session.execute(ended)

@@ -28,7 +28,6 @@ _OURS = frozenset((
 ))  # fmt: skip  # their words are ours or the settings'
 _NOT_OF_PEOPLE = frozenset(("installation", "policies", "webhook_secrets"))
 _OPEN = (JobState.PENDING, JobState.RUNNING)
-_BULK: Any = {"synchronize_session": False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +93,7 @@ def drop_unfinished(session: Session, person: Person) -> None:
     pending = unfinished(session, person).pending
     for start in range(0, len(pending), steering.AT_ONCE):
         steering.cancel(session, pending[start : start + steering.AT_ONCE])
-    session.execute(
-        update(roster_events).where(_own(roster_events, person), _open_event()).values(state=REJECTED),
-        execution_options=_BULK,
-    )
+    session.execute(update(roster_events).where(_own(roster_events, person), _open_event()).values(state=REJECTED))
 
 
 def forget(session: Session, person: Person, *, dry_run: bool = False) -> Forgotten:
@@ -110,7 +106,7 @@ def forget(session: Session, person: Person, *, dry_run: bool = False) -> Forgot
         number = session.execute(select(func.count()).select_from(table).where(which)).scalar_one()
         told.deleted[table.name] += number
         if number and not dry_run:
-            session.execute(delete(table).where(which), execution_options=_BULK)
+            session.execute(delete(table).where(which))
     gone = dict(_describing(person)) if dry_run else {}
     for table in SQLModel.metadata.sorted_tables:
         if table.name not in _NOT_OF_PEOPLE and (columns := _text_columns(table)):
@@ -137,7 +133,7 @@ def _look_through(session: Session, table: Table, columns: Sequence[Column[Any]]
             search.told.longer[table.name] += 1
         if new and not search.dry_run:
             here = [key == row[key.name] for key in table.primary_key]
-            session.execute(update(table).where(*here).values(new), execution_options=_BULK)
+            session.execute(update(table).where(*here).values(new))
 
 
 def _rows_that_tell(

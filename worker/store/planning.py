@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import ColumnElement, and_, bindparam, exists, or_, select, update
 from sqlmodel import Session, col
@@ -15,7 +14,6 @@ from worker.store.roster_models import AgentRow, RosterEventRow
 from worker.store.tables import agents, roster_events
 
 PAGE = 500
-_BULK: Any = {"synchronize_session": False}
 
 
 def something_to_plan(session: Session, policy_id: int) -> bool:
@@ -37,7 +35,7 @@ def waiting_events(session: Session) -> list[RosterEventRow]:
 def mark_planned(session: Session, events: Sequence[RosterEventRow]) -> None:
     numbers = [event.seq for event in events]
     planned = update(roster_events).where(roster_events.c.seq.in_(numbers))
-    session.execute(planned.values(state=PLANNED, planned_at=database_now(session)), execution_options=_BULK)
+    session.execute(planned.values(state=PLANNED, planned_at=database_now(session)))
 
 
 def agents_named(session: Session, keys: Collection[AgentKey]) -> list[AgentRow]:

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
 
 from sqlalchemy import select, update
 from sqlmodel import Session, col
@@ -13,8 +12,6 @@ from worker.store.bulk import insert_missing
 from worker.store.engine import database_now
 from worker.store.roster_models import PolicyRow
 from worker.store.tables import policies
-
-_BULK: Any = {"synchronize_session": False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +59,9 @@ def remember(session: Session, digest: str, policy: Policy) -> PolicyRow:
 
 def adopt(session: Session, policy_id: int) -> None:
     now = database_now(session)
-    session.execute(update(policies).where(policies.c.id == policy_id).values(adopted_at=now), execution_options=_BULK)
+    session.execute(update(policies).where(policies.c.id == policy_id).values(adopted_at=now))
 
 
 def note_approval(session: Session, policy_id: int, approval_id: int) -> None:
     noted = update(policies).where(policies.c.id == policy_id).values(approval_id=approval_id)
-    session.execute(noted, execution_options=_BULK)
+    session.execute(noted)

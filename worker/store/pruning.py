@@ -16,7 +16,6 @@ from worker.store.pruning_webhooks import prune_webhooks
 from worker.store.tables import attempts, batches, jobs, quota_answers, rejections
 
 AT_ONCE = 5_000
-_BULK: Any = {"synchronize_session": False}
 
 
 def prune(session: Session, keep: timedelta) -> int:
@@ -54,10 +53,10 @@ def _prune_batch(session: Session, batch: int) -> int:
     if ids:
         session.execute(delete(attempts).where(attempts.c.job_id >= ids[0], attempts.c.job_id <= ids[-1]))
         ended = jobs.c.state.not_in((JobState.PENDING, JobState.RUNNING))  # one may just have been retried
-        session.execute(delete(jobs).where(jobs.c.id >= ids[0], jobs.c.id <= ids[-1], ended), execution_options=_BULK)
+        session.execute(delete(jobs).where(jobs.c.id >= ids[0], jobs.c.id <= ids[-1], ended))
         return len(ids)
     session.execute(delete(rejections).where(rejections.c.batch_id == batch))
-    session.execute(delete(batches).where(batches.c.id == batch), execution_options=_BULK)
+    session.execute(delete(batches).where(batches.c.id == batch))
     return 1
 
 
@@ -69,4 +68,4 @@ def _prune_quotas(session: Session, before: Any) -> int:
         .limit(AT_ONCE)
     )
     statement = delete(quota_answers).where(quota_answers.c.id.in_(old)).returning(quota_answers.c.id)
-    return len(session.execute(statement, execution_options=_BULK).all())
+    return len(session.execute(statement).all())

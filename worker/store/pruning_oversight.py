@@ -4,7 +4,6 @@ An event that is told again after that changes nothing: the facts of an agent ke
 """
 
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import ColumnElement, Table, delete, func, select
 from sqlmodel import Session
@@ -14,7 +13,6 @@ from worker.store.roster import PLANNED, REJECTED, newest_whole
 from worker.store.tables import asks, attempts, drifts, reconciliations, roster_events, set_aside
 
 AT_ONCE = 5_000
-_BULK: Any = {"synchronize_session": False}
 
 
 def prune_oversight(session: Session, before: datetime) -> int:
@@ -47,12 +45,12 @@ def _prune_events(session: Session, before: datetime) -> int:
     ids = [row.seq for row in found if row.seq not in newest]
     if not ids:
         return 0
-    session.execute(delete(asks).where(asks.c.event_seq >= ids[0], asks.c.event_seq.in_(ids)), execution_options=_BULK)
-    session.execute(delete(roster_events).where(columns.seq.in_(ids)), execution_options=_BULK)
+    session.execute(delete(asks).where(asks.c.event_seq >= ids[0], asks.c.event_seq.in_(ids)))
+    session.execute(delete(roster_events).where(columns.seq.in_(ids)))
     return len(ids)
 
 
 def _delete_some(session: Session, table: Table, old: ColumnElement[bool]) -> int:
     some = select(table.c.id).where(old).limit(AT_ONCE)
     statement = delete(table).where(table.c.id.in_(some)).returning(table.c.id)
-    return len(session.execute(statement, execution_options=_BULK).all())
+    return len(session.execute(statement).all())

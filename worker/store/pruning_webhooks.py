@@ -1,7 +1,6 @@
 """What the outside world was told long ago is deleted, with how each delivery went."""
 
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import delete, exists, or_, select
 from sqlmodel import Session
@@ -11,7 +10,6 @@ from worker.store.outbox import DELETED, PENDING, is_in
 from worker.store.tables import deliveries, delivery_attempts, endpoints, messages
 
 AT_ONCE = 1_000  # messages; each has a delivery an endpoint, and each of those up to ten attempts
-_BULK: Any = {"synchronize_session": False}
 
 
 def prune_webhooks(session: Session, before: datetime) -> int:
@@ -26,11 +24,11 @@ def prune_webhooks(session: Session, before: datetime) -> int:
     if not seqs:
         return 0
     gone = delete(deliveries).where(columns.message_seq.in_(seqs), columns.finished_at < before).returning(columns.id)
-    ids = session.execute(gone, execution_options=_BULK).scalars().all()
-    session.execute(delete(delivery_attempts).where(delivery_attempts.c.delivery_id.in_(ids)), execution_options=_BULK)
+    ids = session.execute(gone).scalars().all()
+    session.execute(delete(delivery_attempts).where(delivery_attempts.c.delivery_id.in_(ids)))
     alone = ~exists().where(columns.message_seq == messages.c.seq)  # one may just have been sent anew
     told = delete(messages).where(messages.c.seq.in_(seqs), alone).returning(messages.c.seq)
-    return len(session.execute(told, execution_options=_BULK).all()) + len(ids)
+    return len(session.execute(told).all()) + len(ids)
 
 
 def _set_aside_late_ones(session: Session) -> None:

@@ -37,8 +37,7 @@ def put_aside(session: Session, remote: str, reason: str) -> bool:
 def release(session: Session, remote: str) -> bool:
     """End a quarantine; True if there was one. Its jobs may go to the broker at once."""
     since = session.execute(
-        delete(quarantines).where(quarantines.c.remote == remote).returning(quarantines.c.since),
-        execution_options={"synchronize_session": False},
+        delete(quarantines).where(quarantines.c.remote == remote).returning(quarantines.c.since)
     ).scalar_one_or_none()
     unpublish_where(session, jobs.c.remote == remote)
     if since:
@@ -64,4 +63,4 @@ def take_probe_turn(session: Session, remote: str) -> bool:
         .values(probe_due_at=now + PROBE_LASTS, probes=quarantines.c.probes + 1)
         .returning(quarantines.c.remote)
     )
-    return bool(session.execute(statement, execution_options={"synchronize_session": False}).all())
+    return bool(session.execute(statement).all())

@@ -23,7 +23,6 @@ from worker.store.wants import ask_anew
 
 LIST, GET = "list", "get"
 IN_AT_ONCE = 500
-_BULK: Any = {"synchronize_session": False}
 _OPEN = (JobState.PENDING, JobState.RUNNING)
 _LAST = "~"  # sorts after every character of an id
 
@@ -80,20 +79,20 @@ def go_on(session: Session, run: Reconciliation, values: Mapping[str, Any]) -> b
         .values(dict(values))
         .returning(columns.id)
     )
-    return session.execute(statement, execution_options=_BULK).first() is not None
+    return session.execute(statement).first() is not None
 
 
 def count(session: Session, run_id: int, more: Mapping[str, int]) -> None:
     columns = reconciliations.c
     added = {name: columns[name] + number for name, number in more.items()}
-    session.execute(update(reconciliations).where(columns.id == run_id).values(added), execution_options=_BULK)
+    session.execute(update(reconciliations).where(columns.id == run_id).values(added))
 
 
 def mark_adopted(session: Session, job_ids: Collection[int]) -> None:
     """These wishes say what somebody else has set: they ended as they were accepted."""
     if job_ids:
         ended = and_(jobs.c.id.in_(sorted(job_ids)), jobs.c.state == JobState.SUCCEEDED)
-        session.execute(update(jobs).where(ended).values(result="adopted"), execution_options=_BULK)
+        session.execute(update(jobs).where(ended).values(result="adopted"))
 
 
 def last_passes(session: Session, limit: int) -> list[Reconciliation]:
@@ -172,7 +171,7 @@ def forget_targets(session: Session, names: Collection[str]) -> None:
         columns.coaching_plan_name,
     )
     ask_anew(session, {target_identity(*row) for row in session.execute(select(*identity).where(here))})
-    session.execute(delete(targets).where(here), execution_options=_BULK)
+    session.execute(delete(targets).where(here))
 
 
 def _standing(name: str, newest: Any, known: KnownTarget | None, busy: bool, want: Want | None) -> Standing:  # noqa: FBT001 - a row's parts

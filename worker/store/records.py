@@ -28,7 +28,6 @@ from worker.store.known import newest_quota
 from worker.store.pauses import pause
 from worker.store.tables import attempts, jobs, quota_answers, resources, targets
 
-_BULK: Any = {"synchronize_session": False}
 NO_JOB = 0  # in place of a job's id: no batch has this number
 
 
@@ -178,7 +177,7 @@ def _retry(session: Session, records: Sequence[Record], now: datetime) -> list[i
         if not isinstance(one.decision, Retry):
             continue
         statement = update(jobs).where(jobs.c.id == one.job.id).values(_waiting(one, one.decision, now))
-        state = session.execute(statement.returning(jobs.c.state), execution_options=_BULK).scalar_one()
+        state = session.execute(statement.returning(jobs.c.state)).scalar_one()
         if state == JobState.SUPERSEDED:
             superseded.append(one.job.id)
             if one.decision.read_first:

@@ -17,7 +17,6 @@ from worker.store.tables import deliveries, endpoints, messages
 from worker.store.webhook_models import Delivery, DeliveryAttempt, Endpoint, WebhookMessage
 
 PAGE = 500
-_BULK: Any = {"synchronize_session": False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +101,7 @@ def redrive(session: Session, ids: Collection[int]) -> int:
         .values(state=PENDING, attempts=0, due_at=database_now(session), finished_at=None)
         .returning(deliveries.c.id)
     )
-    return len(session.execute(statement, execution_options=_BULK).all())
+    return len(session.execute(statement).all())
 
 
 def recover_page(session: Session, endpoint: Endpoint, window: Window, after: int, *, dry_run: bool) -> Recovered:

@@ -25,8 +25,6 @@ from worker.store.engine import database_now
 from worker.store.records import Record
 from worker.store.tables import jobs, resources
 
-_BULK: Any = {"synchronize_session": False}
-
 
 def repair(session: Session, late: Sequence[Record]) -> list[int]:
     """Accept a repair for each late record whose write may have arrived; returns the repairs' job ids."""
@@ -50,7 +48,7 @@ def _assert_again(session: Session, late: Record, newest_id: int) -> int | None:
     if isinstance(late.decision, Retry) and late.decision.read_first:
         again_at += late.decision.after  # the late write may still be at work at the remote
     pending = update(jobs).where(jobs.c.resource == resource, jobs.c.state == JobState.PENDING)
-    if session.execute(pending.values(repairs=late.job.id).returning(jobs.c.id), execution_options=_BULK).all():
+    if session.execute(pending.values(repairs=late.job.id).returning(jobs.c.id)).all():
         let_go(session, [resource], not_before=again_at)
         return None  # it is still to be sent, after the late write
     newest = session.execute(select(jobs).where(jobs.c.id == newest_id)).one_or_none()

@@ -23,7 +23,6 @@ IN_AT_ONCE = 400
 AgentKey = tuple[str, str]  # profile, agent
 EventKey = tuple[str, str]  # source, id
 _DOOR = 0x726F73746572  # "roster": the advisory lock of whoever comes in
-_BULK: Any = {"synchronize_session": False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +170,7 @@ def reject_held(session: Session, approval_id: int) -> int:
         .values(state=REJECTED)
         .returning(roster_events.c.seq)
     )
-    return len(session.execute(statement, execution_options=_BULK).all())
+    return len(session.execute(statement).all())
 
 
 def size_of(session: Session, profile: str) -> int:

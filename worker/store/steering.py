@@ -6,7 +6,6 @@ Locks in the order of acceptance: resources by name, then jobs, batches last.
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import case, select, update
 from sqlmodel import Session
@@ -20,7 +19,6 @@ from worker.store.engine import database_now
 from worker.store.tables import batches, jobs, resources, targets
 
 AT_ONCE = 500
-_BULK: Any = {"synchronize_session": False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +62,7 @@ def cancel(session: Session, ids: Sequence[int]) -> Steered:
         session.execute(
             update(jobs)
             .where(jobs.c.id.in_(steered.done))
-            .values(state=JobState.CANCELLED, finished_at=database_now(session), published_until=None),
-            execution_options=_BULK,
+            .values(state=JobState.CANCELLED, finished_at=database_now(session), published_until=None)
         )
         batch_store.count(session, by_batch(steered.done, "cancelled"))
     return steered
@@ -116,8 +113,7 @@ def _make_pending(session: Session, ids: Sequence[int]) -> None:
             error_code=None,
             error=None,
             finished_at=None,
-        ),
-        execution_options=_BULK,
+        )
     )
 
 

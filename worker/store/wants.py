@@ -19,7 +19,6 @@ from worker.store.tables import jobs, wants
 
 PAGE = 500
 _OPEN = (JobState.PENDING, JobState.RUNNING)
-_BULK: Any = {"synchronize_session": False}
 _NOT_ASKED = text("NOT wants.asked")  # as its indexes say it: only so SQLite knows them
 _FIELDS = [field.name for field in fields(WantedTarget)]
 
@@ -69,7 +68,7 @@ def explain(session: Session, wanted: Iterable[WantedTarget]) -> None:
 def drop(session: Session, identities: Sequence[str]) -> None:
     for start in range(0, len(identities), PAGE):
         some = identities[start : start + PAGE]
-        session.execute(delete(wants).where(wants.c.identity.in_(some)), execution_options=_BULK)
+        session.execute(delete(wants).where(wants.c.identity.in_(some)))
 
 
 def are_unasked() -> ColumnElement[bool]:
