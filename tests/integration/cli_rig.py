@@ -14,7 +14,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import pytest
 import typer
 from typer.testing import CliRunner
 
@@ -28,9 +27,6 @@ def _coachsync() -> Any:
     return typer.main.get_command(build())
 
 
-on_both = pytest.mark.parametrize(
-    "store", ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)], indirect=True
-)
 NOBODY = "redis://127.0.0.1:1/0"
 
 
@@ -118,12 +114,6 @@ class Session:
             return os.read(self.terminal, 65536).decode(errors="replace")
         except OSError:  # how Linux says that nobody has the other side open any more
             return ""
-
-
-def chosen_store(request: pytest.FixtureRequest) -> Database:
-    """SQLite, or what ``on_both`` says: most of what a command does is the same on both."""
-    database: Database = request.getfixturevalue(f"{getattr(request, 'param', 'sqlite')}_store")
-    return database
 
 
 def command_on(store: Database, home: Path, **settings: str) -> Command:

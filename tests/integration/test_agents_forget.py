@@ -2,15 +2,13 @@
 
 import json
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-import pytest
 from sqlalchemy import Boolean, Column, Float, Integer, String, func, insert, select, update
 from sqlmodel import SQLModel
 
 from schemas.jobs import JobState
-from tests.integration.cli_rig import Command, chosen_store, command_on, on_both
+from tests.integration.cli_rig import Command
 from tests.integration.roster_rig import agent, told
 from tests.integration.roster_rig import rows as events_of
 from tests.integration.roster_rig import submit as submit_events
@@ -27,6 +25,7 @@ from tests.integration.store_rig import (
     write,
 )
 from tests.integration.webhook_rig import bodies, make_endpoint
+from tests.services.stores import on_both, on_sqlite
 from worker.configuration.oversight import GuardOptions
 from worker.intake.roster_delivery import Door, Entry, deliver
 from worker.store import persons
@@ -34,19 +33,11 @@ from worker.store.engine import Database
 from worker.store.roster import PLANNED
 from worker.store.tables import agents, batches, jobs, roster_events
 
+pytestmark = on_sqlite
+
 ANN = "ann.example@corp"
 WHEN = datetime(2026, 1, 1, tzinfo=UTC)
 FORGET = ("agents", "forget", ANN)
-
-
-@pytest.fixture
-def store(request: pytest.FixtureRequest) -> Database:
-    return chosen_store(request)
-
-
-@pytest.fixture
-def coachsync(store: Database, tmp_path: Path) -> Command:
-    return command_on(store, tmp_path)
 
 
 def rows_with(store: Database, word: str) -> dict[str, int]:

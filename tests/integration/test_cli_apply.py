@@ -11,7 +11,7 @@ import pytest
 from schemas.ids import job_id
 from schemas.jobs import JobState
 from tests.integration.apply_rig import COLUMNS, LONG, Program, batches, file, many, program_like, rejected, row, text
-from tests.integration.cli_rig import Command, chosen_store, command_on, on_both
+from tests.integration.cli_rig import Command
 from tests.integration.store_rig import (
     PLAN,
     TEMPLATE,
@@ -25,8 +25,11 @@ from tests.integration.store_rig import (
     states,
     wish,
 )
+from tests.services.stores import on_both, on_sqlite
 from worker.intake.accept import PAGE
 from worker.store.engine import Database
+
+pytestmark = on_sqlite
 
 DATA = Path(__file__).parents[1] / "data"
 SAMPLE = "customers/acme/profiles/eu"
@@ -49,17 +52,6 @@ SAMPLES = [
         "priority": "bulk",
     },
 ]
-
-
-@pytest.fixture
-def store(request: pytest.FixtureRequest) -> Database:
-    return chosen_store(request)
-
-
-@pytest.fixture
-def coachsync(store: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
-    monkeypatch.chdir(tmp_path)
-    return command_on(store, tmp_path)
 
 
 @pytest.fixture

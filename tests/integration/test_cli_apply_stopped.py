@@ -16,8 +16,9 @@ import typer
 from schemas.jobs import JobKind
 from schemas.lanes import Lane
 from tests.integration.apply_rig import Pipe, Program, batches, many, program_like, rejected
-from tests.integration.cli_rig import Command, Said, chosen_store, command_on
+from tests.integration.cli_rig import Command, Said
 from tests.integration.store_rig import all_jobs, applied, assert_adds_up, batch, open_jobs, take, write
+from tests.services.stores import on_sqlite
 from worker.cli.apply import Asked, apply_file
 from worker.cli.output import Output
 from worker.configuration.settings import load_settings
@@ -26,20 +27,11 @@ from worker.runtime import Runtime
 from worker.store.batches import NewBatch
 from worker.store.engine import Database
 
+pytestmark = on_sqlite
+
 TAKEN = PAGE + 900  # rows; who has taken them all off the pipe, but for what its buffer holds, has accepted a page
 ACCEPTED = "were accepted as batch 1 and will be sent"
 CUT = "the gzip data is cut off here; fetch or compress it again"
-
-
-@pytest.fixture
-def store(request: pytest.FixtureRequest) -> Database:
-    return chosen_store(request)
-
-
-@pytest.fixture
-def coachsync(store: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
-    monkeypatch.chdir(tmp_path)
-    return command_on(store, tmp_path)
 
 
 @pytest.fixture

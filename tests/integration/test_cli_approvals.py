@@ -8,26 +8,19 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 
-from tests.integration.cli_rig import Command, chosen_store, command_on, on_both
+from tests.integration.cli_rig import Command, command_on
 from tests.integration.guard_rig import NOON
 from tests.integration.roster_rig import NARROW, approval, rows, states, submit, there, told, told_all
+from tests.services.stores import on_both, on_sqlite
 from worker.intake.roster_delivery import Door, Entry, deliver
 from worker.store import approvals
 from worker.store.engine import Database
 from worker.store.tables import approvals as table
 
+pytestmark = on_sqlite
+
 CENTRE = tuple(f"a{number:02}" for number in range(20))
 DAY = timedelta(hours=24)
-
-
-@pytest.fixture
-def store(request: pytest.FixtureRequest) -> Database:
-    return chosen_store(request)
-
-
-@pytest.fixture
-def coachsync(store: Database, tmp_path: Path) -> Command:
-    return command_on(store, tmp_path)
 
 
 def ask(store: Database, door: str = "targets", reason: str = "too much") -> int:

@@ -23,20 +23,12 @@ from tests.integration.store_rig import (
     write,
 )
 from tests.services.postgres import PostgresServer
+from tests.services.stores import on_sqlite
 from worker.core.decisions import Fail
 from worker.store.engine import Database
 from worker.store.steering import cancel
 
-
-@pytest.fixture
-def store(sqlite_store: Database) -> Database:
-    return sqlite_store
-
-
-@pytest.fixture
-def coachsync(store: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
-    monkeypatch.chdir(tmp_path)
-    return command_on(store, tmp_path)
+pytestmark = on_sqlite
 
 
 def test_a_batch_whose_jobs_all_succeeded_or_gave_way_to_newer_wishes_ends_with_0(

@@ -6,25 +6,17 @@ from pathlib import Path
 import pytest
 
 from tests.integration.apply_rig import COLUMNS, LONG, Program, file, program_like, rejected, row
-from tests.integration.cli_rig import Command, chosen_store, command_on, on_both
+from tests.integration.cli_rig import Command, command_on
 from tests.integration.guard_rig import asked, csv_of, know, written
 from tests.integration.store_rig import all_jobs, job_ids, settle, wish
+from tests.services.stores import on_both, on_sqlite
 from worker.intake.accept import PAGE
 from worker.store.engine import Database
 
+pytestmark = on_sqlite
+
 APPLY = ("targets", "apply", "targets.csv")
 WIDER = {4: "", 5: ""}  # criterion and plan, left empty
-
-
-@pytest.fixture
-def store(request: pytest.FixtureRequest) -> Database:
-    return chosen_store(request)
-
-
-@pytest.fixture
-def coachsync(store: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
-    monkeypatch.chdir(tmp_path)
-    return command_on(store, tmp_path)
 
 
 @pytest.fixture

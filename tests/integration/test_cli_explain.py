@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +10,7 @@ from schemas.coaching import EvaluationPeriod, Quota
 from schemas.ids import format_job_id
 from schemas.jobs import JobState, QuotaRecalculation, TargetCreation
 from schemas.lanes import Lane
-from tests.integration.cli_rig import Command, chosen_store, command_on, on_both
+from tests.integration.cli_rig import Command
 from tests.integration.store_rig import (
     PLAN,
     TEMPLATE,
@@ -31,24 +30,16 @@ from tests.integration.store_rig import (
     wish,
     write,
 )
+from tests.services.stores import on_both, on_sqlite
 from worker.core.decisions import Fail, Retry, Succeed
 from worker.store.dispatching import take_due
 from worker.store.engine import Database
 from worker.store.quarantine import put_aside
 from worker.store.records import Record, Tried
 
+pytestmark = on_sqlite
+
 HOUR = timedelta(hours=1)
-
-
-@pytest.fixture
-def store(request: pytest.FixtureRequest) -> Database:
-    return chosen_store(request)
-
-
-@pytest.fixture
-def coachsync(store: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
-    monkeypatch.chdir(tmp_path)
-    return command_on(store, tmp_path)
 
 
 @on_both

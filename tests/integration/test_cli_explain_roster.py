@@ -1,14 +1,12 @@
 """`coachsync explain` of the roster: from an event, an agent or a job, the chain from event and rule to the outcome."""
 
-from pathlib import Path
-
 import pytest
 from sqlalchemy import delete, update
 
 from schemas.ids import format_job_id
 from schemas.jobs import JobKind
 from schemas.policy import Policy
-from tests.integration.cli_rig import Command, chosen_store, command_on, on_both
+from tests.integration.cli_rig import Command
 from tests.integration.oversight_rig import (
     COMPLIANCE,
     POLICY,
@@ -30,6 +28,7 @@ from tests.integration.planner_rig import (
     work,
 )
 from tests.integration.store_rig import all_jobs, job_ids, open_jobs, settle, wish
+from tests.services.stores import on_both, on_sqlite
 from worker.clock import utc_now
 from worker.configuration.oversight import GuardOptions
 from worker.configuration.remotes import NoRemote
@@ -39,19 +38,10 @@ from worker.store import approvals, policies
 from worker.store.engine import Database
 from worker.store.tables import jobs, roster_events
 
+pytestmark = on_sqlite
+
 QUOTA = f"{COMPLIANCE}@3/quota;usecase=voice"
 NARROW = GuardOptions.model_validate({"share": 0.1, "floor": 1})
-
-
-@pytest.fixture
-def store(request: pytest.FixtureRequest) -> Database:
-    return chosen_store(request)
-
-
-@pytest.fixture
-def coachsync(store: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
-    monkeypatch.chdir(tmp_path)
-    return command_on(store, tmp_path)
 
 
 @pytest.fixture

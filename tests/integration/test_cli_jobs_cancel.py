@@ -1,13 +1,10 @@
 """`coachsync jobs cancel`: pending jobs end unsent; what a worker holds goes on, and is said to."""
 
 from datetime import timedelta
-from pathlib import Path
-
-import pytest
 
 from schemas.ids import format_job_id
 from schemas.jobs import JobState
-from tests.integration.cli_rig import Command, chosen_store, command_on, on_both
+from tests.integration.cli_rig import Command
 from tests.integration.store_rig import (
     applied,
     assert_adds_up,
@@ -23,20 +20,12 @@ from tests.integration.store_rig import (
     wish,
     write,
 )
+from tests.services.stores import on_both, on_sqlite
 from worker.core.acceptance import Fate
 from worker.core.decisions import Retry
 from worker.store.engine import Database
 
-
-@pytest.fixture
-def store(request: pytest.FixtureRequest) -> Database:
-    return chosen_store(request)
-
-
-@pytest.fixture
-def coachsync(store: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
-    monkeypatch.chdir(tmp_path)
-    return command_on(store, tmp_path)
+pytestmark = on_sqlite
 
 
 @on_both

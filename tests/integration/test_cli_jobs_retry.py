@@ -2,13 +2,12 @@
 
 from collections import Counter
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
 from schemas.ids import format_job_id
 from schemas.jobs import JobState
-from tests.integration.cli_rig import Command, chosen_store, command_on, on_both
+from tests.integration.cli_rig import Command
 from tests.integration.store_rig import (
     applied,
     assert_adds_up,
@@ -27,21 +26,13 @@ from tests.integration.store_rig import (
     wish,
     write,
 )
+from tests.services.stores import on_both, on_sqlite
 from worker.core.decisions import Decision, Fail, Retry
 from worker.store.engine import Database
 
+pytestmark = on_sqlite
+
 REFUSED = Fail("INVALID_ARGUMENT", "the remote said no")
-
-
-@pytest.fixture
-def store(request: pytest.FixtureRequest) -> Database:
-    return chosen_store(request)
-
-
-@pytest.fixture
-def coachsync(store: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
-    monkeypatch.chdir(tmp_path)
-    return command_on(store, tmp_path)
 
 
 def fail(store: Database, *ids: int, decision: Decision = REFUSED) -> None:

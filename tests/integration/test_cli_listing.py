@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +12,7 @@ from schemas.coaching import Quota
 from schemas.ids import format_job_id
 from schemas.jobs import JobState, QuotaRecalculation
 from schemas.lanes import Lane
-from tests.integration.cli_rig import Command, chosen_store, command_on, on_both
+from tests.integration.cli_rig import Command
 from tests.integration.store_rig import (
     HOME,
     PLAN,
@@ -32,24 +31,16 @@ from tests.integration.store_rig import (
     wish,
     write,
 )
+from tests.services.stores import on_both, on_sqlite
 from worker.core.decisions import Fail, Retry, Succeed
 from worker.store.engine import Database
 from worker.store.records import Record
 from worker.store.steering import cancel
 from worker.store.tables import targets
 
+pytestmark = on_sqlite
+
 CODES = ("INVALID_ARGUMENT", "not_found")
-
-
-@pytest.fixture
-def store(request: pytest.FixtureRequest) -> Database:
-    return chosen_store(request)
-
-
-@pytest.fixture
-def coachsync(store: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
-    monkeypatch.chdir(tmp_path)
-    return command_on(store, tmp_path)
 
 
 @pytest.fixture

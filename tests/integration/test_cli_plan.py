@@ -9,15 +9,12 @@ import pytest
 from api_adapter.outcomes import Operation
 from schemas.jobs import JobState
 from tests.integration.apply_rig import COLUMNS, Program, file, program_like, rejected
-from tests.integration.cli_rig import chosen_store, on_both
 from tests.integration.plan_rig import MUTATING, TARGETS, Site, actions, line, planning_site, targets_file
 from tests.integration.store_rig import all_jobs, assert_adds_up, batch
+from tests.services.stores import on_both, on_sqlite
 from worker.store.engine import Database
 
-
-@pytest.fixture
-def store(request: pytest.FixtureRequest) -> Database:
-    return chosen_store(request)
+pytestmark = on_sqlite
 
 
 @pytest.fixture

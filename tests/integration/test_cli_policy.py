@@ -10,15 +10,18 @@ import pytest
 from sqlalchemy import func, insert, select
 
 from tests.integration.apply_rig import Program, program_like
-from tests.integration.cli_rig import Command, chosen_store, command_on, on_both
+from tests.integration.cli_rig import Command
 from tests.integration.oversight_rig import COMPLIANCE, PROFILE, VOICE, Centre, event, plan_of
 from tests.integration.planner_rig import identity_of, listed, name_of, remote_has
 from tests.integration.roster_rig import told, told_all
+from tests.services.stores import on_both, on_sqlite
 from worker.configuration.oversight import GuardOptions
 from worker.configuration.settings import load_settings
 from worker.store import approvals
 from worker.store.engine import Database, database_now
 from worker.store.tables import agents, asks, jobs, policies, quota_answers, roster_events, wants
+
+pytestmark = on_sqlite
 
 QUOTA = f"""
 [[policy.quotas]]
@@ -41,15 +44,9 @@ TEST = ("policy", "test", "--event")
 
 
 @pytest.fixture
-def store(request: pytest.FixtureRequest) -> Database:
-    return chosen_store(request)
-
-
-@pytest.fixture
-def coachsync(store: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
-    monkeypatch.chdir(tmp_path)
+def coachsync(coachsync: Command) -> Command:
     write(RULES)
-    return command_on(store, tmp_path)
+    return coachsync
 
 
 @pytest.fixture

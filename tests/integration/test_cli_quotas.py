@@ -10,7 +10,7 @@ import pytest
 from schemas.coaching import Quota
 from schemas.ids import format_job_id
 from schemas.jobs import JobState, QuotaRecalculation
-from tests.integration.cli_rig import Command, chosen_store, command_on, on_both
+from tests.integration.cli_rig import Command
 from tests.integration.store_rig import (
     TEMPLATE,
     USECASE,
@@ -26,9 +26,12 @@ from tests.integration.store_rig import (
     wish,
     write,
 )
+from tests.services.stores import on_both, on_sqlite
 from worker.core.decisions import Succeed
 from worker.store.engine import Database
 from worker.store.records import Record
+
+pytestmark = on_sqlite
 
 DATA = Path(__file__).parents[1] / "data"
 ONE = ("quotas", "recalculate", "--template", f"{TEMPLATE}@1", "--usecase", USECASE)
@@ -38,17 +41,6 @@ WHAT_IF = {
     "evaluatedConversationCountPerAgent": 5,
     "overriddenAgents": [{"user": "ana", "evaluatedConversationCountPerAgent": 2}],
 }
-
-
-@pytest.fixture
-def store(request: pytest.FixtureRequest) -> Database:
-    return chosen_store(request)
-
-
-@pytest.fixture
-def coachsync(store: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
-    monkeypatch.chdir(tmp_path)
-    return command_on(store, tmp_path)
 
 
 def answer(store: Database, total: int) -> None:

@@ -8,18 +8,16 @@ from typing import Any
 import pytest
 
 from api_adapter.outcomes import Operation
-from tests.integration.cli_rig import NOBODY, Command, chosen_store, command_on, on_both
+from tests.integration.cli_rig import NOBODY, Command, command_on
 from tests.integration.executor_rig import TARGETS, Rig, rigged, wish
 from tests.integration.oversight_rig import PROFILE
+from tests.services.stores import on_both, on_sqlite
 from worker.store.engine import Database
 from worker.store.quarantine import put_aside
 
+pytestmark = on_sqlite
+
 ENFORCE = '[reconcile]\nshare = 1.0\ntarget = "enforce"\n'
-
-
-@pytest.fixture
-def store(request: pytest.FixtureRequest) -> Database:
-    return chosen_store(request)
 
 
 class Site:

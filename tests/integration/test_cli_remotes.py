@@ -14,7 +14,7 @@ from api_adapter.rate_limit.shared import SharedLimiter
 from schemas.ids import format_job_id
 from schemas.jobs import JobState
 from schemas.lanes import Lane
-from tests.integration.cli_rig import Command, chosen_store, command_on, on_both
+from tests.integration.cli_rig import NOBODY, Command
 from tests.integration.store_rig import (
     AT_WORK,
     REMOTE,
@@ -29,6 +29,7 @@ from tests.integration.store_rig import (
     wish,
     write,
 )
+from tests.services.stores import on_both, on_sqlite
 from worker.core.decisions import AMBIGUOUS_PAUSE, Decision, Retry
 from worker.remote_access import limiter_of
 from worker.store import pauses, quarantine
@@ -36,25 +37,21 @@ from worker.store.claims import Claimed
 from worker.store.engine import Database, database_now
 from worker.store.records import Record, Tried
 
+pytestmark = on_sqlite
+
 HOUR = timedelta(hours=1)
 MISTAKEN = 20 * HOUR
 FOREIGN = Permit("default", Lane.BULK, "1-1-1", 0.0)
 
 
 @pytest.fixture
-def store(request: pytest.FixtureRequest) -> Database:
-    return chosen_store(request)
+def coachsync(coachsync: Command, valkey: str) -> Command:
+    return Command({**coachsync.environ, "COACHSYNC_BROKER_URL": valkey})
 
 
 @pytest.fixture
-def without_broker(store: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
-    monkeypatch.chdir(tmp_path)
-    return command_on(store, tmp_path)
-
-
-@pytest.fixture
-def coachsync(without_broker: Command, valkey: str) -> Command:
-    return Command({**without_broker.environ, "COACHSYNC_BROKER_URL": valkey})
+def without_broker(coachsync: Command) -> Command:
+    return Command({**coachsync.environ, "COACHSYNC_BROKER_URL": NOBODY})
 
 
 def answered(claimed: Claimed, outcome: str, decision: Decision, wait: timedelta | None = None) -> Record:

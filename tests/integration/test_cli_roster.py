@@ -9,13 +9,16 @@ import pytest
 from sqlalchemy import func, select
 
 from tests.integration.apply_rig import Program, program_like, rejected
-from tests.integration.cli_rig import Command, chosen_store, command_on, on_both
+from tests.integration.cli_rig import Command
 from tests.integration.roster_rig import PROFILE, agent, aside, projection, rows, there, told
+from tests.services.stores import on_both, on_sqlite
 from worker.configuration.oversight import GuardOptions
 from worker.intake.roster_delivery import Door, Entry, deliver
 from worker.store.engine import Database
 from worker.store.oversight_models import Approval
 from worker.store.roster_models import RosterEventRow, SetAside
+
+pytestmark = on_sqlite
 
 CENTRE = [f"a{number:03}" for number in range(100)]
 HEADER = "Personnel no,Name,Team,usecases,coachingPlanName\n"
@@ -31,15 +34,9 @@ IMPORT = ("roster", "import")
 
 
 @pytest.fixture
-def store(request: pytest.FixtureRequest) -> Database:
-    return chosen_store(request)
-
-
-@pytest.fixture
-def coachsync(store: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
-    monkeypatch.chdir(tmp_path)
+def coachsync(coachsync: Command, tmp_path: Path) -> Command:
     (tmp_path / "coachsync.toml").write_text(SETTINGS)
-    return command_on(store, tmp_path)
+    return coachsync
 
 
 @pytest.fixture

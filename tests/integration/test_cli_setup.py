@@ -14,29 +14,21 @@ from sqlalchemy import text
 
 from api_adapter.sandbox.background import background_sandbox
 from api_adapter.sandbox.options import SandboxOptions
-from tests.integration.cli_rig import NOBODY, Command, chosen_store, command_on, on_both
+from tests.integration.cli_rig import NOBODY, Command
 from tests.integration.store_rig import job_of, wish
 from tests.services import processes
+from tests.services.stores import on_both, on_sqlite
 from worker.store import schema
 from worker.store.engine import Database, database_now
 from worker.store.heartbeats import beat
 from worker.store.models import Heartbeat
 from worker.store.schema import NewerSchema
 
+pytestmark = on_sqlite
+
 AWAY = "http://127.0.0.1:1"
 UPGRADE = "run `coachsync db upgrade`"
 PUBLIC = "postgresql://reader:hush@127.0.0.1:1/coaching"
-
-
-@pytest.fixture
-def store(request: pytest.FixtureRequest) -> Database:
-    return chosen_store(request)
-
-
-@pytest.fixture
-def coachsync(store: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
-    monkeypatch.chdir(tmp_path)
-    return command_on(store, tmp_path)
 
 
 @pytest.fixture

@@ -13,10 +13,11 @@ from sqlalchemy import update
 
 from schemas.lanes import Lane
 from schemas.policy import Policy
-from tests.integration.cli_rig import Command, chosen_store, command_on, on_both
+from tests.integration.cli_rig import Command, command_on
 from tests.integration.oversight_rig import Centre, event, target_rule
 from tests.integration.store_rig import change, job_ids, job_of, settle, take, take_one, tried, wish, write
 from tests.services import processes
+from tests.services.stores import on_both, on_sqlite
 from worker.core.decisions import Fail, Retry
 from worker.store.dispatching import take_due
 from worker.store.engine import Database, database_now
@@ -25,18 +26,9 @@ from worker.store.models import Heartbeat
 from worker.store.quarantine import put_aside
 from worker.store.tables import wants
 
+pytestmark = on_sqlite
+
 HOUR = timedelta(hours=1)
-
-
-@pytest.fixture
-def store(request: pytest.FixtureRequest) -> Database:
-    return chosen_store(request)
-
-
-@pytest.fixture
-def coachsync(store: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
-    monkeypatch.chdir(tmp_path)
-    return command_on(store, tmp_path)
 
 
 @on_both

@@ -1,26 +1,18 @@
 """`coachsync tokens`: made and shown once, kept as a digest, listed without it, ended for good."""
 
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from sqlalchemy import select
 
-from tests.integration.cli_rig import Command, chosen_store, command_on, on_both
+from tests.integration.cli_rig import Command
+from tests.services.stores import on_both, on_sqlite
 from worker.core.access import Holder, Scope, digest_of, is_token
 from worker.store import tokens
 from worker.store.engine import Database
 from worker.store.tables import api_tokens
 
-
-@pytest.fixture
-def store(request: pytest.FixtureRequest) -> Database:
-    return chosen_store(request)
-
-
-@pytest.fixture
-def coachsync(store: Database, tmp_path: Path) -> Command:
-    return command_on(store, tmp_path)
+pytestmark = on_sqlite
 
 
 def holder_of(store: Database, token: str) -> Holder | None:

@@ -11,7 +11,7 @@ from sqlalchemy import select, update
 from standardwebhooks import Webhook
 
 from schemas.webhooks import EventType
-from tests.integration.cli_rig import Command, chosen_store, command_on, on_both
+from tests.integration.cli_rig import Command, command_on
 from tests.integration.store_rig import USECASE, applied, job_ids, take, wish, write
 from tests.integration.webhook_rig import (
     LONG_AGO,
@@ -28,12 +28,15 @@ from tests.integration.webhook_rig import (
     tell_some,
 )
 from tests.services import processes
+from tests.services.stores import on_both, on_sqlite
 from worker.clock import utc_now
 from worker.store import endpoints
 from worker.store.engine import Database
 from worker.store.outbox import DEAD, DELIVERED, DISABLED, ENABLED, PENDING
 from worker.store.tables import deliveries, delivery_attempts, endpoint_secrets
 from worker.webhooks.signing import Verifier
+
+pytestmark = on_sqlite
 
 ALLOWED = '[webhooks]\nallow_http = true\nallow = ["127.0.0.1"]\n'
 URL = "https://hooks.example.com/coaching"
@@ -42,15 +45,9 @@ ENDPOINTS, DELIVERIES = ("webhooks", "endpoints"), ("webhooks", "deliveries")
 
 
 @pytest.fixture
-def store(request: pytest.FixtureRequest) -> Database:
-    return chosen_store(request)
-
-
-@pytest.fixture
-def coachsync(store: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
-    monkeypatch.chdir(tmp_path)
+def coachsync(coachsync: Command, tmp_path: Path) -> Command:
     (tmp_path / "coachsync.toml").write_text(ALLOWED)
-    return command_on(store, tmp_path, webhook_key=FIRST)
+    return Command({**coachsync.environ, "COACHSYNC_WEBHOOK_KEY": FIRST})
 
 
 @pytest.fixture

@@ -8,9 +8,12 @@ import pytest
 from tests.integration.apply_rig import Program, program_like
 from tests.integration.cli_rig import command_on
 from tests.integration.webhook_rig import deliveries_of, endpoint, make_endpoint, set_endpoint, tell_some
+from tests.services.stores import on_sqlite
 from worker.store import endpoints
 from worker.store.engine import Database
 from worker.store.outbox import DISABLED
+
+pytestmark = on_sqlite
 
 CREATE, UPDATE, ROTATE = (("webhooks", "endpoints", verb) for verb in ("create", "update", "rotate"))
 LIST, SHOW, RETRY = (("webhooks", "deliveries", verb) for verb in ("list", "show", "retry"))

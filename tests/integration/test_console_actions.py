@@ -9,9 +9,10 @@ import pytest
 from sqlalchemy import update
 
 from schemas.ids import format_job_id
-from tests.integration.cli_rig import chosen_store, command_on, on_both
+from tests.integration.cli_rig import command_on
 from tests.integration.console_rig import Console, Filled, Visitor, console_on, fill, state_of
 from tests.integration.store_rig import batch, job_ids, wish
+from tests.services.stores import on_both, on_sqlite
 from worker.console import actions
 from worker.core.access import Scope
 from worker.store import approvals, endpoints, halts, quarantine
@@ -19,10 +20,7 @@ from worker.store.engine import Database
 from worker.store.tables import audit, deliveries
 from worker.store.tables import endpoints as endpoint_table
 
-
-@pytest.fixture
-def store(request: pytest.FixtureRequest) -> Database:
-    return chosen_store(request)
+pytestmark = on_sqlite
 
 
 @pytest.fixture

@@ -18,19 +18,17 @@ from tests.integration.console_rig import Console, console_on, state_of
 from tests.integration.gateway_rig import make_token
 from tests.integration.store_rig import job_of, wish
 from tests.services.processes import end, spawn, wait_until
+from tests.services.stores import on_sqlite
 from worker.console.entry import ATTEMPTS, COOKIE
 from worker.core.access import Scope, new_token
 from worker.store import tokens
 from worker.store.engine import Database
 from worker.store.tables import audit, console_sessions
 
+pytestmark = on_sqlite
+
 DAY = timedelta(days=1)
 TOKEN = new_token(lambda count: b"t" * count)
-
-
-@pytest.fixture
-def store(sqlite_store: Database) -> Database:
-    return sqlite_store
 
 
 @pytest.fixture

@@ -10,9 +10,12 @@ import pytest
 from schemas.ids import format_job_id
 from tests.integration.console_rig import HOSTILE, TARGET, Console, Filled, Visitor, console_on, fill, filled_store
 from tests.integration.store_rig import HOME, job_ids, wish
+from tests.services.stores import on_sqlite
 from worker.console.headers import POLICY
 from worker.core.access import Scope
 from worker.store.engine import Database
+
+pytestmark = on_sqlite
 
 
 @pytest.fixture(scope="module")

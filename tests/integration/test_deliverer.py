@@ -11,9 +11,9 @@ import pytest
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from standardwebhooks import Webhook
 
-from tests.integration.cli_rig import chosen_store, on_both
 from tests.integration.webhook_rig import (
     HANGS,
+    PATIENT,
     QUICK,
     SEALER,
     SECRET,
@@ -33,18 +33,16 @@ from tests.integration.webhook_rig import (
     tell_some,
     until,
 )
+from tests.services.stores import on_both, on_sqlite
 from worker.clock import utc_now
 from worker.store import endpoints
 from worker.store.engine import Database
 from worker.store.outbox import DELIVERED, PENDING
 from worker.webhooks import signing
 
+pytestmark = on_sqlite
+
 BROKEN = Answer(500)
-
-
-@pytest.fixture
-def store(request: pytest.FixtureRequest) -> Database:
-    return chosen_store(request)
 
 
 @pytest.fixture
@@ -120,12 +118,14 @@ def test_a_secret_that_is_replaced_while_it_sends_signs_from_then_on(store: Data
     new = signing.new_secret("v1", lambda count: b"n" * count)
 
     async def run() -> None:
-        async with delivering(store):
+        async with delivering(store, timing=replace(QUICK, leaves_after=60.0)):
             tell_some(store, 1)
             await until(lambda: bool(receiver.got), "the first arrives")
             with store.write() as session:
                 endpoints.rotate(session, "ep_a", "v1", SEALER.seal(new), timedelta(0))
-            await asyncio.sleep(2 * QUICK.renewed_every)
+            for _ in range(2):  # whoever renews again has taken in what the last renewal found
+                ours_until = endpoint(store, "ep_a").owner_until
+                await until(lambda past=ours_until: endpoint(store, "ep_a").owner_until != past, "it is renewed")
             tell_some(store, 1)
             await until(lambda: len(receiver.got) == 2, "the second arrives")
 
@@ -143,10 +143,11 @@ def test_a_paused_endpoint_is_sent_no_more_within_moments(store: Database, recei
             await until(lambda: bool(receiver.got), "it has begun")
             with store.write() as session:
                 assert endpoints.pause(session, "ep_a")
-            await asyncio.sleep(2 * QUICK.renewed_every)
-            got = len(receiver.got)
-            await asyncio.sleep(0.3)
-            assert len(receiver.got) == got < 100
+            got = 0
+            while got < len(receiver.got):
+                got = len(receiver.got)
+                await asyncio.sleep(10 / 20)  # in which ten more would have come
+            assert got < 100
 
     asyncio.run(run())
     assert states(store).count(DELIVERED) == len(receiver.got)
@@ -157,21 +158,23 @@ def test_a_stop_finishes_what_is_under_way_records_it_and_gives_the_endpoints_ba
 ) -> None:
     make(store, receiver, concurrency=5)
     receiver.scripts["a"] = lambda _: Answer(delay=0.3)
-    tell_some(store, 20)
+    tell_some(store, 100)
 
     async def run() -> float:
-        async with delivering(store) as stop:
-            await until(lambda: len(receiver.got) == 5, "five are under way")
+        async with delivering(store, timing=PATIENT) as stop:
+            await until(lambda: len(receiver.got) >= 5, "five are under way")
             begun = time.monotonic()
             stop.set()
         return time.monotonic() - begun
 
-    assert asyncio.run(run()) < QUICK.stops_within
-    assert Counter(states(store)) == {DELIVERED: 5, PENDING: 15}
-    assert len(attempts_of(store)) == len(receiver.got) == 5
+    assert asyncio.run(run()) < PATIENT.stops_within
+    got = len(receiver.got)
+    assert 5 <= got < 100
+    assert Counter(states(store)) == {DELIVERED: got, PENDING: 100 - got}
+    assert len(attempts_of(store)) == got
     until_ = endpoint(store, "ep_a").owner_until
     assert until_
-    assert until_ < utc_now() + timedelta(seconds=1)
+    assert until_ < utc_now() + timedelta(seconds=PATIENT.lease / 2)
 
 
 def test_a_stop_waits_for_no_answer_that_does_not_come(store: Database, receiver: Receiver) -> None:
@@ -180,13 +183,13 @@ def test_a_stop_waits_for_no_answer_that_does_not_come(store: Database, receiver
     tell_some(store, 1)
 
     async def run() -> float:
-        async with delivering(store, timing=replace(QUICK, lease=5.0, request=2.0, stops_within=0.2)) as stop:
+        async with delivering(store, timing=replace(PATIENT, stops_within=0.2)) as stop:
             await until(lambda: len(receiver.got) == 1, "it is under way")
             begun = time.monotonic()
             stop.set()
         return time.monotonic() - begun
 
-    assert asyncio.run(run()) < 1
+    assert asyncio.run(run()) < PATIENT.request / 2
     assert (states(store), attempts_of(store)) == ([PENDING], [])
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.integration.webhook_rig import (
+    PATIENT,
+    QUICK,
     Answer,
     Receiver,
     attempts_of,
@@ -35,8 +37,8 @@ def receiver() -> Iterator[Receiver]:
         yield one
 
 
-def spawn(store: Database, name: str, tmp_path: Path) -> int:
-    command = [sys.executable, "-m", "tests.integration.webhook_rig", store.url, name]
+def spawn(store: Database, name: str, tmp_path: Path, lease: float = QUICK.lease) -> int:
+    command = [sys.executable, "-m", "tests.integration.webhook_rig", store.url, name, str(lease)]
     return processes.spawn(command, tmp_path / f"{name}.log")
 
 
@@ -53,7 +55,7 @@ def test_of_two_processes_one_is_killed_and_the_other_takes_over_all_of_it_under
         processes.wait_until(lambda: len(receiver.got) > 20, "some have arrived")
         killed = endpoint(store, "ep_a").owner or ""
         processes.end(pids[killed], signal.SIGKILL)
-        processes.wait_until(lambda: left(store) == 0, "the other has delivered all", seconds=20)
+        processes.wait_until(lambda: left(store) == 0, "the other has delivered all", seconds=60)
         (other,) = {*pids} - {killed}
         assert processes.end(pids[other]) == 0, (tmp_path / f"{other}.log").read_text()
     finally:
@@ -76,10 +78,10 @@ def test_a_database_that_restarts_costs_no_message(
     schema.upgrade(database)
     make(database, receiver, rate_limit=50)
     tell_some(database, 60)
-    deliverer = spawn(database, "one", tmp_path)
+    deliverer = spawn(database, "one", tmp_path, PATIENT.lease)
     processes.wait_until(lambda: len(receiver.got) > 10, "it has begun")
     postgres_server.restart()
-    processes.wait_until(lambda: left(database) == 0, "all is delivered", seconds=20)
+    processes.wait_until(lambda: left(database) == 0, "all is delivered", seconds=60)
     assert processes.end(deliverer) == 0, (tmp_path / "one.log").read_text()
     assert Counter(receiver.ids()) == Counter(one.id for one in messages(database)), "each once: all was recorded later"
     database.close()

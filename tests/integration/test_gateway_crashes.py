@@ -16,14 +16,17 @@ import pytest
 from sqlalchemy import func, select
 
 from schemas.jobs import JobState
-from tests.integration.cli_rig import chosen_store, command_on, on_both
+from tests.integration.cli_rig import command_on
 from tests.integration.gateway_rig import make_token
 from tests.integration.store_rig import TEMPLATE, USECASE, assert_adds_up, name_of, offer, wish
 from tests.services import processes
 from tests.services.processes import wait_until
+from tests.services.stores import on_both, on_sqlite
 from worker.core.access import Scope
 from worker.store.engine import Database
 from worker.store.tables import batches, jobs
+
+pytestmark = on_sqlite
 
 TARGETS = "/v1/target-updates"
 ROWS = 4_000
@@ -34,11 +37,6 @@ CSV = "\n".join(
         "",
     ]
 ).encode()
-
-
-@pytest.fixture
-def store(request: pytest.FixtureRequest) -> Database:
-    return chosen_store(request)
 
 
 @dataclass

@@ -3,7 +3,6 @@
 import base64
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -12,7 +11,7 @@ import pytest
 
 from schemas.ids import format_job_id
 from schemas.jobs import JobState
-from tests.integration.cli_rig import Command, chosen_store, command_on, on_both
+from tests.integration.cli_rig import Command
 from tests.integration.gateway_rig import Gateway, problem
 from tests.integration.store_rig import (
     TEMPLATE,
@@ -25,13 +24,11 @@ from tests.integration.store_rig import (
     wish,
     write,
 )
+from tests.services.stores import on_both, on_sqlite
 from worker.core.access import Scope
 from worker.store.engine import Database
 
-
-@pytest.fixture
-def store(request: pytest.FixtureRequest) -> Database:
-    return chosen_store(request)
+pytestmark = on_sqlite
 
 
 @pytest.fixture
@@ -42,11 +39,6 @@ def gateway(store: Database, gateways: Callable[[Database], Gateway]) -> Gateway
 @pytest.fixture
 def reader(gateway: Gateway) -> httpx.Client:
     return gateway.client(Scope.READ)
-
-
-@pytest.fixture
-def coachsync(store: Database, tmp_path: Path) -> Command:
-    return command_on(store, tmp_path)
 
 
 def pages(reader: httpx.Client, path: str, member: str, **params: Any) -> list[list[Any]]:

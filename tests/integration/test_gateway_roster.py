@@ -13,11 +13,13 @@ import httpx
 import pytest
 from standardwebhooks import Webhook
 
-from tests.integration.cli_rig import chosen_store, on_both
 from tests.integration.gateway_rig import Gateway, gateway_on, problem
 from tests.integration.roster_rig import rows, told, told_all
+from tests.services.stores import on_both, on_sqlite
 from worker.core.access import Scope
 from worker.store.engine import Database
+
+pytestmark = on_sqlite
 
 EVENTS = "/v1/roster-events"
 ONE, MANY = "application/cloudevents+json", "application/cloudevents-batch+json"
@@ -43,11 +45,6 @@ verify = "hmac-sha256"
 header = "X-Hub-Signature-256"
 secret_file = "payroll-secret"
 """
-
-
-@pytest.fixture
-def store(request: pytest.FixtureRequest) -> Database:
-    return chosen_store(request)
 
 
 @pytest.fixture

@@ -16,26 +16,24 @@ from sqlalchemy import select
 
 from schemas.jobs import JobState
 from schemas.lanes import Lane
-from tests.integration.cli_rig import chosen_store, command_on, on_both
+from tests.integration.cli_rig import command_on
 from tests.integration.gateway_rig import Gateway, gateway_on, make_token, problem
 from tests.integration.guard_rig import know
 from tests.integration.store_rig import TEMPLATE, USECASE, assert_adds_up, batch, name_of
 from tests.services.processes import wait_until
+from tests.services.stores import on_both, on_sqlite
 from worker.core.access import Scope
 from worker.store.engine import Database
 from worker.store.models import Job
 from worker.store.tables import batches, kept_answers
+
+pytestmark = on_sqlite
 
 TARGETS, QUOTAS = "/v1/target-updates", "/v1/quota-recalculations"
 CSV = {"Content-Type": "text/csv"}
 JSON = {"Content-Type": "application/json"}
 JSONL = {"Content-Type": "application/jsonl"}
 MEDIA_TYPES = ("application/jsonl", "application/x-ndjson")
-
-
-@pytest.fixture
-def store(request: pytest.FixtureRequest) -> Database:
-    return chosen_store(request)
 
 
 @pytest.fixture

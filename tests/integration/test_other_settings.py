@@ -5,23 +5,17 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from tests.integration.cli_rig import Command, command_on
+from tests.integration.cli_rig import Command
 from tests.services import processes
+from tests.services.stores import on_sqlite
 from worker.cli.processes import _scheduled
 from worker.configuration.settings import load_settings
 from worker.runtime import Runtime, process_name
-from worker.store.engine import Database
+
+pytestmark = on_sqlite
 
 REMEDY = "set the same in both places, and start them anew (`coachsync config` shows what is in force here)"
 HAS = "with other settings of the remotes than this shell has"
-
-
-@pytest.fixture
-def coachsync(sqlite_store: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
-    monkeypatch.chdir(tmp_path)
-    return command_on(sqlite_store, tmp_path)
 
 
 def but(command: Command, **settings: str) -> Command:

@@ -1,26 +1,14 @@
 """A person pauses a remote, or one lane of it: nothing is sent there until a person resumes it."""
 
-from pathlib import Path
-
-import pytest
-
 from schemas.ids import format_job_id
 from schemas.lanes import Lane
-from tests.integration.cli_rig import Command, chosen_store, command_on, on_both
+from tests.integration.cli_rig import Command
 from tests.integration.store_rig import job_of, wish
+from tests.services.stores import on_both, on_sqlite
 from worker.store import gate, pauses
 from worker.store.engine import Database
 
-
-@pytest.fixture
-def store(request: pytest.FixtureRequest) -> Database:
-    return chosen_store(request)
-
-
-@pytest.fixture
-def coachsync(store: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
-    monkeypatch.chdir(tmp_path)
-    return command_on(store, tmp_path)
+pytestmark = on_sqlite
 
 
 def paused(store: Database) -> set[Lane]:

@@ -10,18 +10,16 @@ import pytest
 
 from schemas.plans import Plan
 from tests.integration.apply_rig import Program, program_like, row, text
-from tests.integration.cli_rig import chosen_store, command_on
+from tests.integration.cli_rig import command_on
 from tests.integration.store_rig import all_jobs, settle, wish
+from tests.services.stores import on_sqlite
 from worker.intake.plan_files import plan_text, read_plan
 from worker.intake.source import FileSource
 from worker.store.engine import Database
 
+pytestmark = on_sqlite
+
 PLAN = Path("plan.json")
-
-
-@pytest.fixture
-def store(request: pytest.FixtureRequest) -> Database:
-    return chosen_store(request)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ import pytest
 from schemas.ids import job_id
 from schemas.jobs import JobState, QuotaRecalculation, TargetUpdate
 from schemas.lanes import Lane
-from tests.integration.cli_rig import chosen_store, command_on, on_both
+from tests.integration.cli_rig import command_on
 from tests.integration.store_rig import (
     PLAN,
     TEMPLATE,
@@ -34,6 +34,7 @@ from tests.integration.store_rig import (
     wish,
     write,
 )
+from tests.services.stores import on_both, on_sqlite
 from worker.clock import utc_now
 from worker.configuration.settings import load_settings
 from worker.core.acceptance import Fate
@@ -42,6 +43,8 @@ from worker.producer import KeyConflict, Receipt, enqueue_quota_recalculations, 
 from worker.runtime import Runtime
 from worker.store import schema
 from worker.store.engine import Database
+
+pytestmark = on_sqlite
 
 GOOD = {
     "name": name_of(1),
@@ -57,11 +60,6 @@ SNAKE_CASE = {
 }
 JANUARY = {"startTime": "2026-01-01T00:00:00Z", "endTime": "2026-02-01T00:00:00Z"}
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
-
-
-@pytest.fixture
-def store(request: pytest.FixtureRequest) -> Database:
-    return chosen_store(request)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from sqlalchemy import insert, select, update
 from schemas.jobs import JobState
 from schemas.policy import Policy
 from tests.integration.apply_rig import Program, file, program_like, row
-from tests.integration.cli_rig import Command, chosen_store, command_on, on_both
+from tests.integration.cli_rig import Command
 from tests.integration.oversight_rig import PROFILE, Centre, event, target_rule
 from tests.integration.store_rig import (
     REMOTE,
@@ -25,6 +25,7 @@ from tests.integration.store_rig import (
     settle,
     wish,
 )
+from tests.services.stores import on_both, on_sqlite
 from worker.configuration.settings import load_settings
 from worker.core.acceptance import EPOCH
 from worker.core.naming import UNLISTED
@@ -34,6 +35,8 @@ from worker.store import reconciling
 from worker.store.engine import Database, database_now
 from worker.store.remote_urls import pin, urls_known
 from worker.store.tables import drifts, quota_answers, reconciliations, wants
+
+pytestmark = on_sqlite
 
 SANDBOX, REAL = "http://127.0.0.1:8081", "http://127.0.0.1:9"
 REFUSED = (
@@ -46,14 +49,8 @@ QUOTA = {"scorecardTemplateName": f"{TEMPLATE}@1", "usecaseName": USECASE}
 
 
 @pytest.fixture
-def store(request: pytest.FixtureRequest) -> Database:
-    return chosen_store(request)
-
-
-@pytest.fixture
-def sandbox(store: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
-    monkeypatch.chdir(tmp_path)
-    return command_on(store, tmp_path, api_url=SANDBOX)
+def sandbox(coachsync: Command) -> Command:
+    return Command({**coachsync.environ, "COACHSYNC_API_URL": SANDBOX})
 
 
 @pytest.fixture

@@ -9,9 +9,10 @@ import pytest
 from sqlalchemy import update
 
 from tests.integration.apply_rig import Program, program_like
-from tests.integration.cli_rig import Command, chosen_store, command_on, on_both
+from tests.integration.cli_rig import Command
 from tests.integration.guard_rig import NOON, asked, csv_of, know, wishes_of, written
 from tests.integration.store_rig import all_jobs
+from tests.services.stores import on_both, on_sqlite
 from worker.configuration.settings import load_settings
 from worker.core.guard import GuardTripped
 from worker.producer import enqueue_target_updates
@@ -19,20 +20,11 @@ from worker.runtime import Runtime
 from worker.store.engine import Database
 from worker.store.tables import approvals
 
+pytestmark = on_sqlite
+
 APPLY = ("targets", "apply", "targets.csv")
 MOST = dict.fromkeys(range(20), 60.0)  # of a hundred, a fifth
 MORE = dict.fromkeys(range(21), 60.0)
-
-
-@pytest.fixture
-def store(request: pytest.FixtureRequest) -> Database:
-    return chosen_store(request)
-
-
-@pytest.fixture
-def coachsync(store: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
-    monkeypatch.chdir(tmp_path)
-    return command_on(store, tmp_path)
 
 
 @pytest.fixture

@@ -16,14 +16,15 @@ from typing import Any
 
 import pytest
 
-from tests.integration.cli_rig import Command, chosen_store, command_on
+from tests.integration.cli_rig import Command, command_on
+from tests.services.stores import on_sqlite
 from worker.clock import utc_now
 from worker.core.delivery import Reply
 from worker.webhooks.address import AddressGuard
 from worker.webhooks.post import Poster
 from worker.webhooks.signing import ID, SIGNATURE, TIMESTAMP, headers, new_secret, shown
 
-store = pytest.fixture(chosen_store)
+pytestmark = on_sqlite
 
 PAGE = (Path(__file__).parents[2] / "docs/how-to/receive-webhooks.md").read_text(encoding="utf-8")
 RECEIVER, BY_HAND, ASYMMETRIC = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)

@@ -2,26 +2,16 @@
 
 from pathlib import Path
 
-import pytest
-
-from tests.integration.cli_rig import Command, chosen_store, command_on
+from tests.integration.cli_rig import Command, command_on
 from tests.integration.store_rig import applied, job_of, take_one, wish, write
+from tests.services.stores import on_sqlite
 from worker.store import endpoints
 from worker.store.engine import Database
 from worker.store.heartbeats import DELIVERER, beat
 
+pytestmark = on_sqlite
+
 URL = "https://hooks.example.com/coaching"
-
-
-@pytest.fixture
-def store(request: pytest.FixtureRequest) -> Database:
-    return chosen_store(request)
-
-
-@pytest.fixture
-def coachsync(store: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
-    monkeypatch.chdir(tmp_path)
-    return command_on(store, tmp_path)
 
 
 def _found(coachsync: Command) -> list[tuple[str, str]]:

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -162,12 +162,13 @@ class Got:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """After ``delay`` seconds, this; ``cut``: the connection ends instead."""
+    """Once it is ``ready``, and after ``delay`` seconds, this; ``cut``: the connection ends instead."""
 
     status: int = 204
     headers: Mapping[str, str] = field(default_factory=dict)
     delay: float = 0.0
     cut: bool = False
+    ready: Callable[[], bool] = lambda: True
 
 
 FINE, HANGS = Answer(), Answer(delay=60)
@@ -197,6 +198,8 @@ class Receiver:
         self.under_way[path] += 1
         try:
             answer = self.scripts.get(path, lambda _: FINE)(got)
+            while not answer.ready():  # noqa: ASYNC110 - another thread says so
+                await asyncio.sleep(0.005)
             await asyncio.sleep(answer.delay)
         finally:
             self.under_way[path] -= 1
@@ -247,6 +250,7 @@ QUICK = Timing(
     slack=0.3, group=0.02, idle=0.02, leaves_after=0.3,
     stops_within=1.0,
 )  # fmt: skip
+PATIENT = replace(QUICK, lease=120.0, request=60.0, stops_within=60.0)  # no slowness of the machine looks like a hang
 LOOPBACK = AddressGuard(parse_networks(["127.0.0.0/8"]))
 
 
@@ -274,7 +278,7 @@ async def delivering(
             await poster.aclose()
 
 
-async def until(ready: Callable[[], bool], what: str, seconds: float = 10) -> None:
+async def until(ready: Callable[[], bool], what: str, seconds: float = 30) -> None:
     """Poll ``ready``, off the loop."""
     deadline = time.monotonic() + seconds
     while not await asyncio.to_thread(ready):
@@ -296,12 +300,12 @@ def deliver_all(store: Database, **how: Any) -> None:
     deliver(store, lambda: left(store) == 0, "all is delivered", **how)
 
 
-async def _main(url: str, name: str) -> None:
+async def _main(url: str, name: str, lease: str) -> None:
     """A deliverer as a process of its own, until SIGTERM."""
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     database = Database(url)
-    async with delivering(database, name) as done:
+    async with delivering(database, name, replace(QUICK, lease=float(lease))) as done:
         await stop.wait()
         done.set()
     database.close()

@@ -116,6 +116,7 @@ def test_no_secret_of_the_settings_is_in_any_line(
     _written(CARRIERS[carrier](secret))
     text = stream.getvalue()
     assert text.count("\n") >= 8
+    assert "py.warnings" in text
     assert "zQ9w" not in text
     assert "xJ7v" not in text
 

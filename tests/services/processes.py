@@ -79,7 +79,7 @@ def end(pid: int, first: int = signal.SIGTERM, *, patience: float = 5) -> int:
         return process.wait()
 
 
-def wait_until(ready: Callable[[], bool], what: str, *, seconds: float = 10) -> None:
+def wait_until(ready: Callable[[], bool], what: str, *, seconds: float = 30) -> None:
     """Poll ``ready`` until it is true; after ``seconds`` the test fails and says ``what`` never happened."""
     deadline = time.monotonic() + seconds
     while not ready():

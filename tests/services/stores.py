@@ -12,6 +12,9 @@ from worker.store import schema
 from worker.store.engine import Database
 
 _NUMBERS = itertools.count(1)
+_MARKS = {"sqlite": [], "postgres": [pytest.mark.postgres]}
+on_both = pytest.mark.engines("sqlite", "postgres")
+on_sqlite = pytest.mark.engines("sqlite")  # most of what a command or a page does is the same on both
 
 
 def empty(database: Database) -> None:
@@ -67,7 +70,14 @@ def postgres_store(_postgres_store: Database) -> Database:
     return _postgres_store
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test with a ``store`` runs once on each engine, unless it or its module is marked to be content with one."""
+    chosen = metafunc.definition.get_closest_marker("engines") or on_both.mark
+    if "store" in metafunc.fixturenames:
+        metafunc.parametrize("store", [pytest.param(one, marks=_MARKS[one]) for one in chosen.args], indirect=True)
+
+
+@pytest.fixture
 def store(request: pytest.FixtureRequest) -> Database:
     """An empty store; whoever needs files or servers of its own takes ``database_url``."""
     database: Database = request.getfixturevalue(f"{request.param}_store")

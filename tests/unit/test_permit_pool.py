@@ -1,7 +1,6 @@
 """The pool hands permits from the limiter to whoever waits: none is lost, none is leaked, few questions are asked."""
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 
@@ -11,6 +10,7 @@ from api_adapter.rate_limit.local import LocalLimiter
 from api_adapter.rate_limit.permits import Grant, Permit, Settled
 from api_adapter.rate_limit.policy import History, Policy, RateLimit
 from schemas.lanes import Lane
+from tests.services.still_time import let_pass, now, run
 from worker.permit_pool import PermitPool
 
 WINDOW = timedelta(seconds=3)  # longer than what a limiter without memory waits out
@@ -25,7 +25,7 @@ class Watched(LocalLimiter):
             return History({WINDOW: 0})
 
         policy = Policy((RateLimit(limit, WINDOW),), max_in_flight=max_in_flight)
-        super().__init__("acme", policy, time.monotonic, seed=nothing_sent)
+        super().__init__("acme", policy, now, seed=nothing_sent)
         self.questions = self.granted = self.given_back = 0
         self.before_answer: Callable[[], None] = lambda: None
         self.latency = 0.0
@@ -49,7 +49,7 @@ def pool_of(limiter: Watched) -> PermitPool:
 
 
 def within(seconds: float) -> float:
-    return asyncio.get_running_loop().time() + seconds
+    return now() + seconds
 
 
 async def warmed(limiter: Watched) -> Watched:
@@ -79,7 +79,7 @@ def test_each_that_waits_gets_a_permit_of_its_own() -> None:
                 assert permit
                 pool.settle(Settled(permit))
 
-    asyncio.run(scene())
+    run(scene())
 
 
 def test_all_who_wait_are_asked_for_in_one_exchange() -> None:
@@ -90,7 +90,7 @@ def test_all_who_wait_are_asked_for_in_one_exchange() -> None:
             await asyncio.gather(*(pool.take(within(5)) for _ in range(40)))
         assert limiter.questions == 1
 
-    asyncio.run(scene())
+    run(scene())
 
 
 def test_who_has_begun_is_served_before_those_who_have_not() -> None:
@@ -109,19 +109,20 @@ def test_who_has_begun_is_served_before_those_who_have_not() -> None:
                 group.create_task(take("begun", ahead=True))
         assert served == ["begun", "first", "second"]
 
-    asyncio.run(scene())
+    run(scene())
 
 
 def test_waiting_ends_at_the_deadline_and_the_pool_goes_on() -> None:
     async def scene() -> None:
-        limiter = Watched(limit=3, max_in_flight=1)  # one permit a second
+        limiter = Watched(max_in_flight=1)
+        limiter.latency = 1.0
         async with pool_of(limiter).running() as pool:
-            started = time.monotonic()
+            started = now()
             assert await pool.take(within(0.1)) is None
-            assert time.monotonic() - started < 0.1 + SOON
+            assert now() - started == pytest.approx(0.1)
             assert await pool.take(within(10)) is not None
 
-    asyncio.run(scene())
+    run(scene())
 
 
 def test_a_deadline_that_has_passed_takes_no_permit() -> None:
@@ -132,7 +133,7 @@ def test_a_deadline_that_has_passed_takes_no_permit() -> None:
             await iterations(20)
         assert await limiter.in_flight() == 0
 
-    asyncio.run(scene())
+    run(scene())
 
 
 @pytest.mark.parametrize("steps", range(25))
@@ -152,7 +153,7 @@ def test_a_permit_whose_asker_is_cancelled_is_given_back(steps: int) -> None:
         assert await limiter.in_flight() == 0
         assert limiter.given_back == limiter.granted - isinstance(result, Permit)
 
-    asyncio.run(scene())
+    run(scene())
 
 
 def test_a_permit_that_comes_as_the_deadline_passes_is_used_or_given_back() -> None:
@@ -162,8 +163,7 @@ def test_a_permit_that_comes_as_the_deadline_passes_is_used_or_given_back() -> N
             deadline = within(0.03)
 
             def answer_as_the_deadline_passes() -> None:
-                while time.monotonic() < deadline:
-                    pass
+                let_pass(deadline - now())
 
             limiter.before_answer = answer_as_the_deadline_passes
             permit = await pool.take(deadline)
@@ -173,7 +173,7 @@ def test_a_permit_that_comes_as_the_deadline_passes_is_used_or_given_back() -> N
         assert limiter.given_back == (permit is None)
         assert await limiter.in_flight() == 0
 
-    asyncio.run(scene())
+    run(scene())
 
 
 def test_what_is_granted_while_the_pool_ends_is_given_back() -> None:
@@ -187,7 +187,7 @@ def test_what_is_granted_while_the_pool_ends_is_given_back() -> None:
         assert limiter.granted == limiter.given_back == 1
         assert await limiter.in_flight() == 0
 
-    asyncio.run(scene())
+    run(scene())
 
 
 def test_the_end_of_the_pool_settles_what_was_sent() -> None:
@@ -200,7 +200,7 @@ def test_the_end_of_the_pool_settles_what_was_sent() -> None:
         assert await limiter.in_flight() == 0
         assert (await limiter.usage()).windows[0].used == 1
 
-    asyncio.run(scene())
+    run(scene())
 
 
 def test_a_settlement_makes_room_in_flight_at_once() -> None:
@@ -216,7 +216,7 @@ def test_a_settlement_makes_room_in_flight_at_once() -> None:
             async with asyncio.timeout(SOON):
                 assert await second
 
-    asyncio.run(scene())
+    run(scene())
 
 
 def test_a_throttled_answer_is_told_while_the_pool_waits_for_its_next_turn() -> None:
@@ -229,7 +229,7 @@ def test_a_throttled_answer_is_told_while_the_pool_waits_for_its_next_turn() -> 
             waiting = asyncio.create_task(pool.take(within(10)))
             await asyncio.sleep(0.05)
             assert permit
-            pool.settle(Settled(permit, throttled=True, retry_after=timedelta(minutes=1), ended=time.monotonic()))
+            pool.settle(Settled(permit, throttled=True, retry_after=timedelta(minutes=1), ended=now()))
 
             async def cooled() -> bool:
                 return (await limiter.usage()).cooldown > timedelta(seconds=50)
@@ -237,22 +237,22 @@ def test_a_throttled_answer_is_told_while_the_pool_waits_for_its_next_turn() -> 
             await until(cooled, SOON)
             waiting.cancel()
 
-    asyncio.run(scene())
+    run(scene())
 
 
 def test_who_cannot_wait_until_the_next_permit_is_turned_away_at_once_and_who_can_waits() -> None:
     async def scene() -> None:
         limiter = Watched(limit=3)  # a permit a second
-        started = time.monotonic()
+        started = now()
         async with pool_of(limiter).running() as pool:
             patient = asyncio.create_task(pool.take(within(5)))
             assert await pool.take(within(SOON)) is None
             assert pool.is_shut(within(SOON))
             assert await pool.take(within(SOON)) is None
-            assert time.monotonic() - started < SOON / 2
+            assert now() == started, "at once"
             assert await patient
 
-    asyncio.run(scene())
+    run(scene())
 
 
 def test_an_answer_that_comes_while_the_limit_is_used_up_does_not_open_the_pool() -> None:
@@ -268,7 +268,7 @@ def test_an_answer_that_comes_while_the_limit_is_used_up_does_not_open_the_pool(
             await asyncio.sleep(0.05)
             assert pool.is_shut(within(SOON))
 
-    asyncio.run(scene())
+    run(scene())
 
 
 def test_an_answer_that_stops_the_fleet_is_told_at_once_though_exchanges_are_gathered() -> None:
@@ -278,8 +278,8 @@ def test_an_answer_that_stops_the_fleet_is_told_at_once_though_exchanges_are_gat
             permit = await pool.take(within(5))
             assert permit
             await iterations(5)  # the pump gathers now
-            pool.settle(Settled(permit, throttled=True, retry_after=timedelta(seconds=60), ended=time.monotonic()))
+            pool.settle(Settled(permit, throttled=True, retry_after=timedelta(seconds=60), ended=now()))
             await iterations(20)
             assert (await limiter.usage()).cooldown > timedelta(seconds=50)
 
-    asyncio.run(scene())
+    run(scene())
