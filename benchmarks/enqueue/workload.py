@@ -25,11 +25,13 @@ class Contender:
     note: str = ""
 
 
-_BARE = "a ceiling: nothing is checked, ordered or counted"
+_BARE = "a ceiling: six columns of text without a key; nothing is checked, ordered or counted"
+_SAME_TABLES = "a ceiling: the rows that coachsync keeps, with their indexes; nothing is checked, ordered or counted"
 CONTENDERS = (
     *(Contender(OURS, "ours", engine) for engine in ENGINES),
     Contender("bare loop", "bare_postgres", "PostgreSQL", _BARE),
     Contender("bare loop", "bare_sqlite", "SQLite", _BARE),
+    *(Contender("bare loop, our tables", "same_tables", engine, _SAME_TABLES) for engine in ENGINES),
     Contender("procrastinate", "procrastinate", "PostgreSQL", "a thousand jobs an insert; nothing is checked"),
     Contender("Celery", "celery", "PostgreSQL", "not durable: a message a row in the broker's memory"),
 )
