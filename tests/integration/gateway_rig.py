@@ -27,6 +27,8 @@ from worker.gateway.services import Services
 from worker.runtime import Runtime
 from worker.store import tokens
 from worker.store.engine import Database
+from worker.store.kept_answers import HEARD_WITHIN
+from worker.store.tables import kept_answers
 from worker.store.tokens import NewToken
 
 
@@ -74,6 +76,12 @@ def make_token(
     with store.write() as session:
         tokens.create(session, new)
     return token
+
+
+def hear_no_more_of_keys(store: Database) -> None:
+    """As if whoever was at work on them had died a while ago."""
+    with store.write() as session:
+        session.execute(kept_answers.update().values(at=utc_now() - 2 * HEARD_WITHIN))
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from sqlalchemy import func, select
 
 from schemas.jobs import JobState
 from tests.integration.cli_rig import command_on
-from tests.integration.gateway_rig import make_token
+from tests.integration.gateway_rig import hear_no_more_of_keys, make_token
 from tests.integration.store_rig import TEMPLATE, USECASE, assert_adds_up, name_of, offer, wish
 from tests.services import processes
 from tests.services.processes import wait_until
@@ -104,6 +104,7 @@ def test_killed_in_the_middle_of_a_file_it_goes_on_with_the_same_key(
         with pytest.raises(httpx.TransportError):
             asked.result()
     assert 0 < counted(store)[1] < ROWS
+    hear_no_more_of_keys(store)
     again = start().client.post(TARGETS, content=CSV, headers=headers)
     assert (again.status_code, again.json()["accepted"]) == (202, ROWS), again.text
     assert counted(store) == (1, ROWS)

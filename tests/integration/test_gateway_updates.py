@@ -17,13 +17,14 @@ from sqlalchemy import select
 from schemas.jobs import JobState
 from schemas.lanes import Lane
 from tests.integration.cli_rig import command_on
-from tests.integration.gateway_rig import Gateway, gateway_on, make_token, problem
+from tests.integration.gateway_rig import Gateway, gateway_on, hear_no_more_of_keys, make_token, problem
 from tests.integration.guard_rig import know
 from tests.integration.store_rig import TEMPLATE, USECASE, assert_adds_up, batch, name_of
 from tests.services.processes import wait_until
 from tests.services.stores import on_both, on_sqlite
 from worker.core.access import Scope
 from worker.store.engine import Database
+from worker.store.kept_answers import AT_WORK
 from worker.store.models import Job
 from worker.store.tables import batches, kept_answers
 
@@ -353,20 +354,15 @@ def test_while_a_key_is_being_worked_on_the_same_key_is_told_so(store: Database,
     body, address = json.dumps(one(1)).encode(), urlsplit(gateway.url)
     head = (
         f"POST {TARGETS} HTTP/1.1\r\nHost: gateway\r\nAuthorization: Bearer {token}\r\nIdempotency-Key: k\r\n"
-        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\nExpect: 100-continue\r\n\r\n"
     )
     with socket.create_connection((str(address.hostname), int(address.port or 0))) as connection:
-        connection.sendall(head.encode() + body[:10])
-        answers: list[httpx.Response] = []
-
-        def in_flight() -> bool:
-            answers.append(other.post(TARGETS, content=b"{}", headers={"Idempotency-Key": "k"} | JSON))
-            return answers[-1].status_code == 409
-
-        wait_until(in_flight, "the first request holds its key")
-        problem(answers[-1], 409, "request-in-flight")
-        assert answers[-1].headers["retry-after"] == "1"
-        connection.sendall(body[10:])
+        connection.sendall(head.encode())
+        assert connection.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"  # it waits for the body, and holds its key
+        said = other.post(TARGETS, content=b"{}", headers={"Idempotency-Key": "k"} | JSON)
+        problem(said, 409, "request-in-flight")
+        assert said.headers["retry-after"] == "1"
+        connection.sendall(body)
         assert connection.recv(12) == b"HTTP/1.1 202"
     again = other.post(TARGETS, content=body, headers={"Idempotency-Key": "k"} | JSON)
     assert again.headers["idempotency-replayed"] == "true"
@@ -392,6 +388,33 @@ def test_who_leaves_in_the_middle_of_a_body_leaves_nothing_behind(store: Databas
 
 
 @on_both
+def test_a_key_that_another_gateway_is_at_work_on_is_held_until_it_is_not_heard_of(
+    store: Database, producer: httpx.Client
+) -> None:
+    def post(body: object) -> httpx.Response:
+        return producer.post(TARGETS, json=body, headers={"Idempotency-Key": "k"})
+
+    first = post([one(1)])
+    with store.write() as session:  # as it is there before the answer
+        session.execute(kept_answers.update().values(status=AT_WORK))
+    assert problem(post([one(1)]), 409, "request-in-flight")
+    assert problem(post(one(1)), 422, "idempotency-key-reused")
+    problem(post([one(2)]), 422, "idempotency-key-reused")
+    hear_no_more_of_keys(store)
+    again = post([one(1)])
+    assert (again.status_code, again.headers["location"]) == (202, first.headers["location"])
+    assert len(jobs_of(store)) == 1
+
+
+def test_a_key_is_free_again_where_its_request_came_to_nothing(producer: httpx.Client) -> None:
+    def post(*rows: object) -> httpx.Response:
+        return producer.post(TARGETS, json=rows, params={"strict": True}, headers={"Idempotency-Key": "k"})
+
+    problem(post(one(1), {}), 422, "rows-rejected")
+    assert post(one(1)).status_code == 202
+
+
+@on_both
 def test_two_gateways_that_are_asked_with_one_key_at_once_do_it_once(
     store: Database, gateway: Gateway, tmp_path: Path
 ) -> None:
@@ -401,7 +424,10 @@ def test_two_gateways_that_are_asked_with_one_key_at_once_do_it_once(
 
         def post(number: int, client: httpx.Client) -> httpx.Response:
             body = one(number) if number % 2 else [one(number), one(f"{number}-b")]
-            return client.post(TARGETS, json=body, headers={"Idempotency-Key": f"k-{number}"})
+            headers = {"Idempotency-Key": f"k-{number}"}
+            while (said := client.post(TARGETS, json=body, headers=headers)).status_code == 409:
+                assert said.headers["retry-after"] == "1"
+            return said
 
         with ThreadPoolExecutor(2) as threads:
             for number in range(12):

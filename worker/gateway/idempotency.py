@@ -3,25 +3,31 @@
 https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/
 """
 
+import asyncio
 import hashlib
+import json
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import Request
 from starlette.responses import Response
 
 from worker.core.access import Holder
 from worker.gateway.answers import of_kept
 from worker.gateway.problems import Problem
+from worker.store import kept_answers
+from worker.store.engine import Database
 from worker.store.kept_answers import Answered, RequestKey
 
 HEADER = "idempotency-key"
 _STRING = re.compile(r'"((?:[\x20-\x21\x23-\x5b\x5d-\x7e]|\\["\\])*)"')  # RFC 9651, a String
 _BARE = re.compile(r"[\x21-\x7e]+")
 _LONGEST = 255
+_SAYS_SO_EVERY = kept_answers.HEARD_WITHIN / 3
 
 
 def key_of(request: Request, holder: Holder) -> RequestKey | None:
@@ -48,11 +54,13 @@ def request_key(asked: RequestKey) -> str:
 
 
 def replay(kept: Answered, asked_now: str) -> Response:
-    """Raises ``Problem`` where the key was used for something else."""
+    """Raises ``Problem`` where the key was used for something else, or is held by a request that is worked on."""
     if kept.fingerprint != asked_now:
         raise key_reused(
             "this Idempotency-Key was used before with another request; give each request a key of its own"
         )
+    if kept.status == kept_answers.AT_WORK:
+        raise _in_flight()
     return of_kept(kept, replayed=True)
 
 
@@ -60,9 +68,55 @@ def key_reused(words: str) -> Problem:
     return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "idempotency-key-reused", words)
 
 
+@asynccontextmanager
+async def held(database: Database, asked: RequestKey | None, print_: str) -> AsyncIterator[Answered | None]:
+    """The key is this request's alone, in all gateways; or what there is to answer instead.
+
+    Whoever does what was asked ends it with the answer; where that comes to nothing, it is free again.
+    """
+    if asked is None:
+        yield None
+        return
+    meanwhile = Answered(print_, kept_answers.AT_WORK, json.dumps(_in_flight().body))
+    if kept := await asyncio.to_thread(_begin, database, asked, meanwhile):
+        yield kept
+        return
+    going_on = asyncio.create_task(_go_on(database, asked))
+    try:
+        yield None
+    except BaseException:
+        with suppress(SQLAlchemyError):  # then others wait until it was not heard of for long enough
+            await asyncio.to_thread(_let_go, database, asked)
+        raise
+    finally:
+        going_on.cancel()
+
+
+def _begin(database: Database, asked: RequestKey, meanwhile: Answered) -> Answered | None:
+    with database.write() as session:
+        return kept_answers.begin(session, asked, meanwhile)
+
+
+async def _go_on(database: Database, asked: RequestKey) -> None:
+    while True:
+        await asyncio.sleep(_SAYS_SO_EVERY.total_seconds())
+        with suppress(SQLAlchemyError):
+            await asyncio.to_thread(_say_so, database, asked)
+
+
+def _say_so(database: Database, asked: RequestKey) -> None:
+    with database.write() as session:
+        kept_answers.go_on(session, asked)
+
+
+def _let_go(database: Database, asked: RequestKey) -> None:
+    with database.write() as session:
+        kept_answers.end(session, asked, None)
+
+
 @dataclass(slots=True)
 class InFlight:
-    """The keys whose requests this process is at work on."""
+    """The keys whose requests this process reads or is at work on: it need not ask the store."""
 
     _keys: set[RequestKey] = field(default_factory=set)
 
@@ -73,13 +127,17 @@ class InFlight:
             yield
             return
         if asked in self._keys:
-            words = "a request with this Idempotency-Key is being worked on; ask again for its answer"
-            raise Problem(HTTPStatus.CONFLICT, "request-in-flight", words, headers={"Retry-After": "1"})
+            raise _in_flight()
         self._keys.add(asked)
         try:
             yield
         finally:
             self._keys.discard(asked)
+
+
+def _in_flight() -> Problem:
+    words = "a request with this Idempotency-Key is being worked on; ask again for its answer"
+    return Problem(HTTPStatus.CONFLICT, "request-in-flight", words, headers={"Retry-After": "1"})
 
 
 def _parsed(given: str) -> str:

@@ -16,7 +16,7 @@ from worker.counts import counted
 from worker.gateway.answers import answer, as_json
 from worker.gateway.bodies import media_type, whole
 from worker.gateway.cloudevents import Given, events_of, refused
-from worker.gateway.idempotency import InFlight, fingerprint, key_of, replay
+from worker.gateway.idempotency import InFlight, fingerprint, held, key_of, replay
 from worker.gateway.parameters import refuse_unknown
 from worker.gateway.problems import Problem
 from worker.gateway.services import Services
@@ -53,12 +53,13 @@ class RosterDoor:
         body = await whole(request, self.services.settings.gateway.json_bytes)
         print_ = fingerprint(request, hashlib.sha256(body).hexdigest())
         with self.in_flight.only(key):
-            if key and (kept := await asyncio.to_thread(self._kept, key)):
-                return replay(kept, print_)
-            given = events_of(kind, request.headers, body)
-            _refuse_others(given, holder.customers, holder.name)
-            submission = Submission(given.events, DOOR, _subject(given, holder.name))
-            return await asyncio.to_thread(self._take, given, submission, (key, print_) if key else None)
+            async with held(self.services.database, key, print_) as kept:
+                if kept:
+                    return replay(kept, print_)
+                given = events_of(kind, request.headers, body)
+                _refuse_others(given, holder.customers, holder.name)
+                submission = Submission(given.events, DOOR, _subject(given, holder.name))
+                return await asyncio.to_thread(self._take, given, submission, (key, print_) if key else None)
 
     async def of_source(self, request: Request, name: str) -> Response:
         """The walk of a request that is signed. Nobody waits there for a person: what the guard stops is held."""
@@ -91,12 +92,8 @@ class RosterDoor:
         record: dict[str, Any] = receipt_record(receipt) | {"held": receipt.held, "approval": receipt.approval_id}
         if key:
             with database.write() as session:
-                kept_answers.keep(session, [(key[0], Answered(key[1], HTTPStatus.ACCEPTED, as_json(record)))])
+                kept_answers.end(session, key[0], Answered(key[1], HTTPStatus.ACCEPTED, as_json(record)))
         return answer(record, HTTPStatus.ACCEPTED)
-
-    def _kept(self, key: RequestKey) -> Answered | None:
-        with self.services.database.read() as session:
-            return kept_answers.find(session, [key]).get(key)
 
 
 def roster_routes(door: RosterDoor) -> APIRouter:

@@ -18,7 +18,7 @@ from worker.core.access import Holder, Scope
 from worker.gateway.answers import answer, as_json, of_kept
 from worker.gateway.backlog import Backlog
 from worker.gateway.bodies import media_type, spooled, unsupported, whole
-from worker.gateway.idempotency import InFlight, fingerprint, key_of, replay, request_key
+from worker.gateway.idempotency import InFlight, fingerprint, held, key_of, replay, request_key
 from worker.gateway.parameters import Wanted, refuse_nul
 from worker.gateway.problems import Problem
 from worker.gateway.row_problems import Above
@@ -129,9 +129,6 @@ class UpdateDoor:
     async def _many(
         self, asked: Asked, read: Callable[[], Iterator[Row]], digest: str, above: Above | None
     ) -> Response:
-        print_ = fingerprint(asked.request, digest)
-        if asked.key and (kept := await asyncio.to_thread(self._kept, asked.key)):
-            return replay(kept, print_)
         many = Many(
             asked.holder,
             asked.kind,
@@ -142,8 +139,11 @@ class UpdateDoor:
             asked.wanted.strict,
             asked.wanted.forced,
         )
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, self._take_many, asked, many, print_)
+        print_, loop = fingerprint(asked.request, digest), asyncio.get_running_loop()
+        async with held(self.services.database, asked.key, print_) as kept:
+            if kept:
+                return replay(kept, print_)
+            return await loop.run_in_executor(self._threads, self._take_many, asked, many, print_)
 
     def _take_many(self, asked: Asked, many: Many, print_: str) -> Response:
         receipt = take_many(self.services.database, self.services.settings, many, self.services.now())
@@ -151,12 +151,8 @@ class UpdateDoor:
         if asked.key:
             answered = Answered(print_, HTTPStatus.ACCEPTED, as_json(receipt), location)
             with self.services.database.write() as session:
-                kept_answers.keep(session, [(asked.key, answered)])
+                kept_answers.end(session, asked.key, answered)
         return answer(receipt, HTTPStatus.ACCEPTED, {"Location": location})
-
-    def _kept(self, key: RequestKey) -> Answered | None:
-        with self.services.database.read() as session:
-            return kept_answers.find(session, [key]).get(key)
 
 
 def parsed(body: bytes) -> object:

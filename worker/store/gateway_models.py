@@ -25,7 +25,10 @@ class ApiToken(SQLModel, table=True):
 
 
 class KeptAnswer(SQLModel, table=True):
-    """What a holder's request with an ``Idempotency-Key`` was answered. ``fingerprint`` is of all that it asked."""
+    """What a holder's request with an ``Idempotency-Key`` was answered. ``fingerprint`` is of all that it asked.
+
+    409 while one is at work on it, who says so now and then by ``at``.
+    """
 
     __tablename__ = "kept_answers"
     __table_args__ = (Index("kept_answers_at", "at"),)
