@@ -22,7 +22,7 @@ from worker.clock import utc_now
 from worker.configuration.settings import load_settings
 from worker.core.access import Scope, digest_of, new_token
 from worker.gateway.app import create_app
-from worker.gateway.bounded_heads import BoundedHeads
+from worker.gateway.bounded_connections import BoundedConnections
 from worker.gateway.services import Services
 from worker.runtime import Runtime
 from worker.store import tokens
@@ -90,6 +90,7 @@ def gateway_on(
     folder: Path,
     mounts: Mapping[str, ASGIApp] | None = None,
     variables: Mapping[str, str] | None = None,
+    http: type[BoundedConnections] = BoundedConnections,
     **settings: str,
 ) -> Iterator[Gateway]:
     clock = Clock()
@@ -100,7 +101,7 @@ def gateway_on(
     services = Services(runtime, utc_now, clock.monotonic, os.urandom)
     gateway = Gateway(store, services, clock)
     try:
-        with _served(create_app(services, mounts), gateway):
+        with _served(create_app(services, mounts), gateway, http):
             yield gateway
     finally:
         for client in gateway.clients:
@@ -124,10 +125,10 @@ def gateways_in(folder: Path) -> Iterator[Callable[[Database], Gateway]]:
 
 
 @contextmanager
-def _served(app: Any, gateway: Gateway) -> Iterator[None]:
+def _served(app: Any, gateway: Gateway, http: type[BoundedConnections]) -> Iterator[None]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server = uvicorn.Server(
-            uvicorn.Config(app, http=BoundedHeads, log_config=None, access_log=False, proxy_headers=False, ws="none")
+            uvicorn.Config(app, http=http, log_config=None, access_log=False, proxy_headers=False, ws="none")
         )
         loops: list[asyncio.AbstractEventLoop] = []
 

@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -11,6 +12,7 @@ from sqlalchemy import select
 
 from tests.integration.gateway_rig import Gateway, gateway_on, make_token, problem
 from worker.core.access import Scope
+from worker.gateway.bounded_connections import BoundedConnections
 from worker.store.engine import Database
 from worker.store.tables import api_tokens
 
@@ -86,3 +88,25 @@ def test_a_long_head_is_taken_and_so_is_what_comes_after_it(gateway: Gateway) ->
         assert client.get("/livez", headers={"X-Long": "x" * 40_000}).status_code == 200
     said = gateway.client().post("/v1/target-updates", content=b" " * 1_000_000, headers={"Content-Type": "text/csv"})
     assert said.status_code == 422
+
+
+class Impatient(BoundedConnections):
+    head_within = silent_for = timedelta(milliseconds=200)
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [
+        b"",
+        b"GET /livez HTTP/1.1\r\nHost: gateway\r\n",
+        b"POST /v1/roster-events/hris HTTP/1.1\r\nHost: gateway\r\nContent-Length: 9\r\n\r\n{",
+    ],
+)
+def test_who_begins_a_request_and_does_not_go_on_is_cut_off(begun: bytes, store: Database, tmp_path: Path) -> None:
+    with gateway_on(store, tmp_path, http=Impatient) as gateway:
+        address = urlsplit(gateway.url)
+        with socket.create_connection((str(address.hostname), int(address.port or 0)), timeout=30) as connection:
+            connection.sendall(begun)
+            with suppress(ConnectionResetError):
+                while connection.recv(1_000):  # the answer to what was whole
+                    pass

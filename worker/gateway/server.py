@@ -14,7 +14,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from worker.configuration.listening import Listen
-from worker.gateway.bounded_heads import BoundedHeads
+from worker.gateway.bounded_connections import BoundedConnections
 
 GRACE = timedelta(seconds=20)  # for the requests in flight
 _WAITING = 2048  # connections that the system holds for us
@@ -29,7 +29,7 @@ def serve(app: ASGIApp, listen: Listen, stopping: asyncio.Event, on_listening: C
     with _bound(listen) as listener:
         config = uvicorn.Config(
             app,
-            http=BoundedHeads,
+            http=BoundedConnections,
             log_config=None,
             access_log=False,
             server_header=False,
