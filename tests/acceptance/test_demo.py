@@ -2,11 +2,13 @@
 
 import os
 import re
+import shlex
 import signal
 import subprocess
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +17,9 @@ import pytest
 from tests.acceptance.installation import COACHSYNC
 from tests.acceptance.process_tree import descendants, living
 from tests.integration.cli_rig import Command
+from worker.core.access import Scope, digest_of
+from worker.store import tokens
+from worker.store.engine import Database
 
 AT_MOST = 60.0  # as it is announced
 PATIENCE = 120.0
@@ -132,3 +137,15 @@ def test_ctrl_c_says_that_all_stops_and_leaves_nothing_running(tmp_path: Path) -
     assert "goes on" not in said.err
     assert started
     assert not living(started)
+
+
+def test_the_token_that_it_ends_with_lets_one_look_at_the_console_of_its_own_home(demo: Demo) -> None:
+    last = re.search(
+        r"COACHSYNC_HOME=(.+) \S*coachsync gateway .*\n  http://127.*/console, with the token (\S+)\n", demo.told
+    )
+    assert last, demo.told
+    assert last[1] == shlex.quote(str(demo.folder / ".coachsync/demo"))
+    with closing(Database(f"sqlite:///{demo.folder}/.coachsync/demo/coachsync.db")) as store, store.read() as session:
+        holder = tokens.holder_of(session, digest_of(last[2]))
+    assert holder
+    assert holder.scopes == {Scope.CONSOLE_VIEW}

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,15 +28,17 @@ from worker.cli.summary import tell_quotas
 from worker.cli.watch import watch_batch
 from worker.configuration.settings import load_settings
 from worker.core.acceptance import Fate
+from worker.core.access import Scope, digest_of, new_token
 from worker.core.endpoint_filter import EndpointFilter
 from worker.demo.receiver import View, receiving
 from worker.demo.sample import faults_json, quotas_jsonl, targets_csv
 from worker.demo.story import Story, tell
 from worker.embedded.parent_death import dying_with_us
 from worker.runtime import Runtime
-from worker.store import endpoints, schema
+from worker.store import endpoints, schema, tokens
 from worker.store.batches import NewBatch
 from worker.store.endpoints import NewEndpoint
+from worker.store.tokens import NewToken
 from worker.webhooks import signing
 from worker.webhooks.setup import sealer_of
 
@@ -45,6 +48,9 @@ STOP_SECONDS = 60.0
 PATIENCE = 120.0
 TOLD_WITHIN = 20.0
 ENDPOINT = "ep_demo"
+VIEWER = "tok_demo"
+VIEWER_LASTS = timedelta(days=1)
+CONSOLE_PORT = 8080
 AFTERWARDS = "the demo stops all that it has started when it ends"
 MARK = "# written by `coachsync demo`, which empties this folder at its next start\n"
 
@@ -172,6 +178,7 @@ def _play(home: Path, runtime: Runtime, view: View, output: Output) -> ExitCode:
     again = apply_file(targets, runtime, output)
     output.say(f"  {again.fates[Fate.UNCHANGED]:,} rows are unchanged: nothing is sent for them.")
     _point_deeper(story, home, output)
+    _point_at_console(runtime, home, output)
     return watched or code
 
 
@@ -238,8 +245,22 @@ def _point_deeper(story: Story, home: Path, output: Output) -> None:
     if story.retried is None:
         return
     job, name = story.retried
-    program = Path(sys.argv[0]).name if shutil.which("coachsync") else sys.argv[0]
-    command = f"COACHSYNC_HOME={shlex.quote(str(home))} {shlex.quote(program)} explain"
     output.say("\nLook deeper: the whole story of a target that met trouble")
-    output.say(f"  {command} {name}")
-    output.say(f"  {command} {job}")
+    output.say(f"  {_command(home)} explain {name}")
+    output.say(f"  {_command(home)} explain {job}")
+
+
+def _point_at_console(runtime: Runtime, home: Path, output: Output) -> None:
+    """The home is emptied at the demo's next start, and the token with it."""
+    token = new_token(os.urandom)
+    new = NewToken(VIEWER, "demo", digest_of(token), {Scope.CONSOLE_VIEW}, lasts=VIEWER_LASTS)
+    with runtime.database.write() as session:
+        tokens.create(session, new)
+    output.say("\nSee it in a browser: this serves the console of what was just done, Ctrl-C ends it")
+    output.say(f"  {_command(home)} gateway --port {CONSOLE_PORT}")
+    output.say(f"  http://127.0.0.1:{CONSOLE_PORT}/console, with the token {token}")
+
+
+def _command(home: Path) -> str:
+    program = Path(sys.argv[0]).name if shutil.which("coachsync") else sys.argv[0]
+    return f"COACHSYNC_HOME={shlex.quote(str(home))} {shlex.quote(program)}"
