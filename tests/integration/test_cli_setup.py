@@ -1,8 +1,11 @@
 """What an installation is set up with: `doctor` finds troubles and remedies, `config` shows, `db upgrade` migrates."""
 
+import os
 import re
 import signal
+import socket
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from datetime import timedelta
@@ -23,6 +26,8 @@ from worker.store.engine import Database, database_now
 from worker.store.heartbeats import beat
 from worker.store.models import Heartbeat
 from worker.store.schema import NewerSchema
+from worker.telemetry.pulse import Part, Pulse, PulseWriter
+from worker.telemetry.slots import take_slot
 
 pytestmark = on_sqlite
 
@@ -88,7 +93,8 @@ def test_where_all_is_in_place_the_doctor_finds_nothing_to_do_and_ends_with_0(
         assert {operation for operation, _ in sandbox.ledger.counts()} == {"get_target"}
     assert {health for health, _, _ in found.values()} == {"ok"}
     assert {remedy for *_, remedy in found.values()} == {""}
-    assert list(found) == ["settings", "database", "home", "broker", "loops", "remote default"]
+    order = ["settings", "database", "home", "broker", "loops", "deliverer", "gateway", "remote default"]
+    assert list(found) == order
     assert found["database"][1] == f"schema {schema.newest()}, clock agrees"
     assert found["loops"][1] == "1 seen"
     assert found["broker"][1].endswith(", 1 worker answers")
@@ -143,7 +149,7 @@ def test_a_database_that_is_away_is_one_finding_and_the_others_are_examined_all_
     assert (health, remedy) == ("broken", "check COACHSYNC_DATABASE_URL, and that the server runs")
     assert why in told
     assert "hush" not in told
-    assert list(found) == ["settings", "database", "home", "broker", "remote default"]
+    assert list(found) == ["settings", "database", "home", "broker", "gateway", "remote default"]
 
 
 @pytest.mark.postgres
@@ -171,6 +177,21 @@ def test_a_disk_that_is_nearly_full_is_a_warning(coachsync: Command, monkeypatch
     assert examined(coachsync)["home"][0] == "ok"
     monkeypatch.setattr("worker.cli.doctor.LEAST_DISK", 1 << 60)
     assert examined(coachsync)["home"][::2] == ("warning", "make room: a full disk stops all")
+
+
+def test_a_gateway_that_lacks_its_database_is_broken_and_none_is_no_trouble(coachsync: Command, tmp_path: Path) -> None:
+    here = but(coachsync, home=str(tmp_path))
+    assert examined(here)["gateway"] == ("ok", "none here; the HTTP door and the console need one", "")
+    now = time.monotonic()
+    slot = take_slot(tmp_path, "gateway")
+    told = PulseWriter(
+        slot.folder, Pulse(os.getpid(), socket.gethostname(), now, {"gateway": Part(60.0)}, {}), lambda: now
+    )
+    assert examined(here)["gateway"][:2] == ("broken", "gateway-0: the gateway has not passed yet")
+    told.passed("gateway")
+    assert examined(here)["gateway"] == ("ok", "1 here", "")
+    told.lacks({"database": "no route"})
+    assert examined(here)["gateway"][:2] == ("broken", "gateway-0: the database is away: no route")
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,9 @@ pytestmark = on_sqlite
 URL = "https://hooks.example.com/coaching"
 
 
-def _found(coachsync: Command) -> list[tuple[str, str]]:
-    return [(one["health"], one["found"]) for one in coachsync.json("doctor", code=1) if one["what"] == "webhooks"]
+def _found(coachsync: Command) -> dict[str, tuple[str, str]]:
+    rows = {one["what"]: (one["health"], one["found"]) for one in coachsync.json("doctor", code=1)}
+    return {what: rows[what] for what in ("webhooks", "deliverer") if what in rows}
 
 
 def test_messages_that_nobody_sends_are_told_with_the_remedy(store: Database, coachsync: Command) -> None:
@@ -40,11 +41,12 @@ def test_messages_that_nobody_sends_are_told_with_the_remedy(store: Database, co
 
 
 def test_the_doctor_tries_the_keys_and_looks_for_who_sends(store: Database, coachsync: Command, tmp_path: Path) -> None:
-    assert _found(coachsync) == []
+    assert _found(coachsync) == {"deliverer": ("ok", "none seen; there is nobody to tell")}
     coachsync.json("webhooks", "endpoints", "create", URL)
-    assert _found(coachsync) == [("warning", "nobody seen who sends them")]
+    readable = ("ok", "1 secret can be read")
+    assert _found(coachsync) == {"webhooks": readable, "deliverer": ("warning", "none seen; nobody is told")}
     with store.write() as session:
         beat(session, "here:1", DELIVERER)
-    assert _found(coachsync) == [("ok", "1 secret can be read, 1 sending")]
+    assert _found(coachsync) == {"webhooks": readable, "deliverer": ("ok", "1 seen")}
     other = command_on(store, tmp_path, webhook_key="k" * 32)
-    assert _found(other) == [("broken", "a webhook secret cannot be decrypted with the keys at hand")]
+    assert _found(other)["webhooks"] == ("broken", "a webhook secret cannot be decrypted with the keys at hand")

@@ -2,8 +2,9 @@
 
 import os
 import shutil
+import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -33,6 +34,7 @@ from worker.store.depths import lane_depths
 from worker.store.engine import database_now
 from worker.store.heartbeats import Loops, deliverers, loops
 from worker.store.remote_urls import moved_from, urls_known
+from worker.telemetry.health import Question, judge, pulses_of
 from worker.webhooks.sealing import CannotUnseal
 from worker.webhooks.setup import sealer_of
 
@@ -102,6 +104,7 @@ def _examine(runtime: Runtime) -> Iterator[Finding]:
     if database.health is not Health.BROKEN:
         yield _loops(stored)
         yield from _webhooks(runtime)
+    yield _gateway(runtime.settings)
     if strange := strangers(stored.loops.beating, fleet.workers, runtime.settings.all_remotes):
         yield Finding("processes", Health.WARNING, strange_words(strange), MAKE_ALIKE)
     if not runtime.settings.all_remotes:
@@ -141,24 +144,40 @@ def _read(runtime: Runtime) -> Stored:
 
 
 def _webhooks(runtime: Runtime) -> Iterator[Finding]:
-    """Nothing to say where nobody is told."""
     with runtime.database.read() as session:
         sealed = [one.sealed for one in endpoints.secrets_of(session, [one.id for one in endpoints.list_all(session)])]
         sending = len(deliverers(session))
-    if not sealed:
-        return
+    if sealed:
+        yield _secrets(runtime.settings, sealed)
+    if sending:
+        yield Finding("deliverer", Health.OK, f"{sending} seen")
+    elif sealed:
+        yield Finding("deliverer", Health.WARNING, "none seen; nobody is told", "start `coachsync webhooks deliver`")
+    else:
+        yield Finding("deliverer", Health.OK, "none seen; there is nobody to tell")
+
+
+def _secrets(settings: Settings, sealed: Sequence[str]) -> Finding:
     try:
-        sealer = sealer_of(runtime.settings)
+        sealer = sealer_of(settings)
         for one in sealed:
             sealer.unseal(one)
     except CannotUnseal as error:
         found, _, remedy = str(error).partition(": ")
-        yield Finding("webhooks", Health.BROKEN, found, remedy)
-        return
-    if not sending:
-        yield Finding("webhooks", Health.WARNING, "nobody seen who sends them", "start `coachsync webhooks deliver`")
-    else:
-        yield Finding("webhooks", Health.OK, f"{counted(len(sealed), 'secret')} can be read, {sending} sending")
+        return Finding("webhooks", Health.BROKEN, found, remedy)
+    return Finding("webhooks", Health.OK, f"{counted(len(sealed), 'secret')} can be read")
+
+
+def _gateway(settings: Settings) -> Finding:
+    """As those on this machine say of themselves; which is what `coachsync health gateway --ready` asks."""
+    pulses = pulses_of(settings.home, "gateway", socket.gethostname())
+    if not pulses:
+        return Finding("gateway", Health.OK, "none here; the HTTP door and the console need one")
+    verdict = judge(pulses, Question.READY, time.monotonic())
+    if verdict.well:
+        return Finding("gateway", Health.OK, f"{len(pulses)} here")
+    remedy = "see its log; restart it where `coachsync health gateway --live` fails too"
+    return Finding("gateway", Health.BROKEN, "; ".join(verdict.reasons), remedy)
 
 
 def _disk(runtime: Runtime) -> Finding:
