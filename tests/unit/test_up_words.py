@@ -1,4 +1,4 @@
-"""The last line of a start says what runs, where it sends to, where things are, and what to type next; no secret."""
+"""The last lines of a start say what runs, where it sends to, where things are, and what to type next; no secret."""
 
 from pathlib import Path
 
@@ -8,57 +8,46 @@ from worker.cli.up_words import ready_words
 from worker.configuration.settings import load_settings
 
 URL = "http://127.0.0.1:8081"
-NEXT = (
-    " Next, in another terminal with the same settings: coachsync doctor, coachsync targets apply FILE --wait."
-    " Ctrl-C stops all."
-)
-GATEWAY = (
-    "the gateway is at http://127.0.0.1:8080, the console at http://127.0.0.1:8080/console"
-    " (`coachsync tokens create me --scope console:act` lets you in)"
-)
-AT_HOME = "Valkey and the database are in /h"
 
 
-def told(processes: int = 2, *, sandbox: bool = False, **given: str) -> str:
+def told(processes: int = 2, *, sandbox: bool = False, **given: str) -> list[str]:
     environ = {f"COACHSYNC_{name.upper()}": value for name, value in ({"home": "/h"} | given).items()}
-    words = ready_words(load_settings(environ, cwd=Path("/")), processes, sandbox=sandbox)
-    assert "\n" not in words
-    assert words.endswith(NEXT)
-    return words.removesuffix(NEXT)
+    return ready_words(load_settings(environ, cwd=Path("/")), processes, sandbox=sandbox).splitlines()
 
 
-def test_where_it_sends_to() -> None:
-    assert (
-        told(api_url=URL)
-        == f"Ready: 1 worker (2 processes) and the loops send to {URL}, webhooks are delivered; {GATEWAY}; {AT_HOME}."
-    )
-    assert told(api_url=URL, sandbox=True).startswith(
-        f"Ready: 1 worker (2 processes) and the loops send to the sandbox at {URL}, webhooks"
-    )
-    assert (
-        told(1) == "Ready: 1 worker (1 process) and the loops have nobody to send to, webhooks are delivered;"
-        f" {GATEWAY}; {AT_HOME}."
-    )
+def test_it_is_a_block_with_an_address_a_line() -> None:
+    assert told(api_url=URL, sandbox=True) == [
+        "",
+        "Ready: 1 worker (2 processes), the loops, webhooks and the gateway. Ctrl-C stops all.",
+        f"  sends to   the sandbox at {URL}",
+        "  gateway    http://127.0.0.1:8080",
+        "  console    http://127.0.0.1:8080/console",
+        "  sign in    with a token: coachsync tokens create me --scope console:act",
+        "  database   /h/coachsync.db",
+        "  broker     Valkey, in /h",
+        "  next       with the same settings in another terminal: coachsync doctor, targets apply FILE --wait, status",
+    ]
 
 
-def test_several_remotes_are_counted(tmp_path: Path) -> None:
+def test_a_port_that_nobody_knows_yet_is_not_told() -> None:
+    names = [line.split()[0] for line in told(1, gateway_listen="127.0.0.1:0")[2:]]
+    assert names == ["sends", "database", "broker", "next"]
+
+
+def test_who_is_sent_to(tmp_path: Path) -> None:
     (tmp_path / "c.toml").write_text(f'[remotes.acme]\ncustomers = ["acme"]\napi_url = "{URL}"\n')
-    assert "send to 2 remotes," in told(api_url="http://127.0.0.1:1", config=str(tmp_path / "c.toml"))
+    assert told(api_url=URL)[2] == f"  sends to   {URL}"
+    assert told()[2] == "  sends to   nobody yet: set COACHSYNC_API_URL"
+    assert told(api_url="http://127.0.0.1:1", config=str(tmp_path / "c.toml"))[2] == "  sends to   2 remotes"
 
 
 @pytest.mark.parametrize(
-    ("given", "places"),
+    ("given", "line"),
     [
-        (
-            {"broker_url": "redis://:hush@b/0"},
-            "the broker is redis://:••••@b/0, the database is sqlite:////h/coachsync.db.",
-        ),
-        (
-            {"database_url": "postgresql://us:hush@d/x"},
-            "Valkey is in /h, the database is postgresql+psycopg://us:••••@d/x.",
-        ),
+        ({"broker_url": "redis://:hush@b/0"}, "  broker     redis://:••••@b/0"),
+        ({"database_url": "postgresql://us:hush@d/x"}, "  database   postgresql+psycopg://us:••••@d/x"),
     ],
     ids=["broker", "database"],
 )
-def test_servers_of_ones_own_are_named_without_their_passwords(given: dict[str, str], places: str) -> None:
-    assert told(api_url=URL, **given).endswith(f"; {places}")
+def test_servers_of_ones_own_are_named_without_their_passwords(given: dict[str, str], line: str) -> None:
+    assert line in told(api_url=URL, **given)

@@ -9,38 +9,39 @@ LETS_IN = "coachsync tokens create me --scope console:act"
 
 
 def ready_words(settings: Settings, processes: int, *, sandbox: bool) -> str:
-    """One line."""
-    sending = _sending(settings, sandbox=sandbox)
-    return (
-        f"Ready: {workers_words(1, processes)} and the loops {sending}, webhooks are delivered;"
-        f" {_gateway(settings)}{_places(settings)}."
-        " Next, in another terminal with the same settings: coachsync doctor, coachsync targets apply FILE --wait."
-        " Ctrl-C stops all."
-    )
+    """A block that is seen among the lines of the log: what runs, an address a line, and what to type next."""
+    lines = {
+        "sends to": _sending(settings, sandbox=sandbox),
+        **_gateway(settings),
+        **_places(settings),
+        "next": "with the same settings in another terminal: coachsync doctor, targets apply FILE --wait, status",
+    }
+    told = "\n".join(f"  {name:<10} {words}" for name, words in lines.items())
+    return f"\nReady: {workers_words(1, processes)}, the loops, webhooks and the gateway. Ctrl-C stops all.\n{told}\n"
 
 
 def _sending(settings: Settings, *, sandbox: bool) -> str:
     match [remote.api_url for remote in settings.all_remotes]:
         case []:
-            return "have nobody to send to"
+            return "nobody yet: set COACHSYNC_API_URL"
         case [url]:
-            return f"send to {'the sandbox at ' if sandbox else ''}{url}"
+            return f"{'the sandbox at ' if sandbox else ''}{url}"
         case urls:
-            return f"send to {len(urls):,} remotes" + (", the sandbox among them" if sandbox else "")
+            return f"{len(urls):,} remotes" + (", the sandbox among them" if sandbox else "")
 
 
-def _gateway(settings: Settings) -> str:
+def _gateway(settings: Settings) -> dict[str, str]:
     """Which port a 0 has become its own line tells."""
     if not settings.gateway_listen.port:
-        return ""
+        return {}
     url = settings.gateway_listen.url
-    return f"the gateway is at {url}, the console at {url}/console (`{LETS_IN}` lets you in); "
+    return {"gateway": url, "console": f"{url}/console", "sign in": f"with a token: {LETS_IN}"}
 
 
-def _places(settings: Settings) -> str:
+def _places(settings: Settings) -> dict[str, str]:
     database, broker = (url.get_secret_value() for url in (settings.database_url, settings.broker_url))
     at_home = database == sqlite_url(settings.home / "coachsync.db")
-    if at_home and settings.embedded_broker:
-        return f"Valkey and the database are in {settings.home}"
-    where = f"Valkey is in {settings.home}" if settings.embedded_broker else f"the broker is {mask_url(broker)}"
-    return f"{where}, the database is {mask_url(database)}"
+    return {
+        "database": str(settings.home / "coachsync.db") if at_home else mask_url(database),
+        "broker": f"Valkey, in {settings.home}" if settings.embedded_broker else mask_url(broker),
+    }
