@@ -11,12 +11,11 @@ from schemas.names import PROFILE
 from worker.cli.filters import checked_if_given
 from worker.cli.options import DryRun, Json, open_runtime
 from worker.cli.output import Output
-from worker.cli.user import user_name
+from worker.cli.trail import leave
 from worker.core.person import Person
 from worker.counts import counted
 from worker.intake.patience import patiently
-from worker.store import audit, persons
-from worker.store.audit import AuditOutcome, Deed
+from worker.store import persons
 from worker.store.engine import Database
 from worker.store.persons import Forgotten, Unfinished
 from worker.store.roster import take_door
@@ -95,8 +94,7 @@ def _carry_out(order: _Order, database: Database, output: Output) -> Forgotten:
             persons.drop_unfinished(session, person)
         told = persons.forget(session, person, dry_run=not order.acts)
         if order.acts and told.rows:
-            deed = Deed(user_name(), "command", "agents.forget", person.alias)
-            audit.note(session, deed, AuditOutcome.DONE, _sum(told))
+            leave(session, "agents.forget", person.alias, _sum(told))
     return told
 
 

@@ -8,6 +8,7 @@ from sqlmodel import Session
 
 from worker.cli.options import Json, Limit, open_runtime
 from worker.cli.output import Output
+from worker.cli.trail import leave
 from worker.cli.user import user_name
 from worker.intake.deciding import CannotDecide, decide_approval
 from worker.store import approvals, roster
@@ -83,6 +84,7 @@ def _decide(number: int, by: str | None, output: Output, *, approved: bool) -> N
         except CannotDecide as error:
             output.fail(f"APPROVAL: {error} (coachsync approvals list)" if error.missing else str(error))
         record = approval_record(session, _existing(session, number, output)) | {"heldEvents": events}
+        leave(session, "approve" if approved else "reject", f"approval {number}", _decided_words(record), by=by)
     if output.as_json:
         output.json(record)
     else:

@@ -20,7 +20,7 @@ from worker.cli.filters import (
 )
 from worker.cli.options import DryRun, Json, Limit, open_runtime
 from worker.cli.output import Output
-from worker.cli.steer import CANCEL, RETRY, meant, steer
+from worker.cli.steer import CANCEL, RETRY, meant, steer, subject_of
 from worker.store.listing import attempts_of, find_job
 from worker.store.listing import list_jobs as page_of_jobs
 from worker.telling.records import attempt_record, job_record
@@ -124,7 +124,7 @@ def retry(
     chosen = selection(output, error=error, batch=batch, resource=resource, remote=remote, lane=lane)
     with closing(open_runtime(output)) as runtime:
         ids = meant(RETRY, jobs, chosen, runtime.database, output)
-        code = steer(RETRY, ids, runtime.database, output, dry_run=dry_run)
+        code = steer(RETRY, ids, subject_of(jobs, chosen), runtime.database, output, dry_run=dry_run)
         if not dry_run:
             runtime.dispatcher.nudge()
     raise typer.Exit(code)
@@ -150,5 +150,5 @@ def cancel(
     chosen = selection(output, error=None, batch=batch, resource=resource, remote=remote, lane=lane)
     with closing(open_runtime(output)) as runtime:
         ids = meant(CANCEL, jobs, chosen, runtime.database, output)
-        code = steer(CANCEL, ids, runtime.database, output, dry_run=dry_run)
+        code = steer(CANCEL, ids, subject_of(jobs, chosen), runtime.database, output, dry_run=dry_run)
     raise typer.Exit(code)

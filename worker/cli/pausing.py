@@ -4,15 +4,14 @@ from contextlib import closing
 from typing import Annotated, Any
 
 import typer
-from sqlmodel import Session
 
 from schemas.lanes import Lane
 from worker.cli.options import Json, open_runtime
 from worker.cli.output import Output
+from worker.cli.trail import leave
 from worker.cli.user import user_name
 from worker.runtime import Runtime
-from worker.store import audit, halts, remotes
-from worker.store.audit import AuditOutcome, Deed
+from worker.store import halts, remotes
 from worker.store.console_models import Halt
 from worker.store.engine import Database
 from worker.telling.remote_records import halt_record, lane_words
@@ -48,7 +47,7 @@ def pause(
         with runtime.database.write() as session:
             new = halts.halt(session, name, lane, who, because)
             if new:
-                _note(session, who, "pause-remote", name, lane, because or "paused")
+                leave(session, "pause-remote", _subject(name, lane), because or "paused", by=who)
         _tell(output, runtime.database, name, changed=new)
     what = lane_words(lane or "every").capitalize()
     output.say(f"{what} of {name} is paused." if new else f"{what} of {name} was paused already; that stays as it is.")
@@ -65,7 +64,7 @@ def resume(name: Name, lane: InLane = None, as_json: Json = False) -> None:
         with runtime.database.write() as session:
             ended = halts.resume(session, name, lane)
             if ended:
-                _note(session, user_name(), "resume-remote", name, lane, "resumed")
+                leave(session, "resume-remote", _subject(name, lane), "resumed")
         runtime.dispatcher.nudge()
         _tell(output, runtime.database, name, changed=bool(ended))
     what = lane_words(lane or "every")
@@ -82,9 +81,8 @@ def known_remote(name: str, runtime: Runtime, output: Output) -> None:
         output.fail(f"NAME: there is no remote {name[:60]!r}; known are: {', '.join(known) or 'none'}")
 
 
-def _note(session: Session, who: str, action: str, name: str, lane: Lane | None, result: str) -> None:
-    subject = f"remote {name}" + (f" {lane}" if lane else "")
-    audit.note(session, Deed(who, "command", action, subject), AuditOutcome.DONE, result)
+def _subject(name: str, lane: Lane | None) -> str:
+    return f"remote {name}" + (f" {lane}" if lane else "")
 
 
 def _tell(output: Output, database: Database, name: str, *, changed: bool) -> None:

@@ -12,6 +12,7 @@ from worker.cli import pausing
 from worker.cli.options import DryRun, Json, open_runtime
 from worker.cli.output import ExitCode, Output
 from worker.cli.pausing import Name, known_remote
+from worker.cli.trail import leave
 from worker.configuration.remotes import DEFAULT_REMOTE, Remote
 from worker.core.durations import in_words
 from worker.counts import counted
@@ -78,6 +79,8 @@ def release(name: Name, dry_run: DryRun = False, as_json: Json = False) -> None:
         else:
             with runtime.database.write() as session:
                 found = remotes.release(session, name)
+                if ended := [*_ended(found, cooldown)]:
+                    leave(session, "release-remote", f"remote {name}", f"ended: {'; '.join(ended)}")
             runtime.dispatcher.nudge()
     _tell(name, found, cooldown, output, dry_run=dry_run)
 
@@ -101,11 +104,13 @@ def forget(
         serves = _serves(name, runtime.settings.remotes)
         with (runtime.database.write if yes else runtime.database.read)() as session:
             found = (forgetting.forget if yes else forgetting.known_of)(session, name, serves)
+            what = f"{counted(found.targets, 'target')} and {counted(found.quotas, 'quota')}"
+            what += f" at {found.api_url}" if found.api_url else ""
+            if yes and not found.open:
+                leave(session, "forget-remote", f"remote {name}", what)
     if found.open:
         remedy = f"wait for their end, or `coachsync jobs cancel --remote {name}`"
         output.fail(f"open jobs of {name}: {found.open:,}; {remedy}; nothing was changed")
-    what = f"{counted(found.targets, 'target')} and {counted(found.quotas, 'quota')}"
-    what += f" at {found.api_url}" if found.api_url else ""
     if not yes:
         output.fail(f"--yes: all that is known of {name} would be forgotten: {what}; give --yes if that is meant")
     if as_json:

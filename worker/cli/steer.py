@@ -12,6 +12,7 @@ from schemas.ids import format_job_id
 from schemas.jobs import JobState
 from worker.cli.filters import job_ids
 from worker.cli.output import ExitCode, Output
+from worker.cli.trail import under_way
 from worker.store import steering
 from worker.store.engine import Database, is_passing
 from worker.store.listing import find_jobs
@@ -26,14 +27,15 @@ SHOWN = 20
 class Order:
     """One thing that is done to jobs; by filter it means those in ``states``."""
 
+    verb: str
     done: str
     states: tuple[JobState, ...]
     plan: Callable[[Session, Sequence[int]], Steered]
     act: Callable[[Session, Sequence[int]], Steered]
 
 
-RETRY = Order("retried", (JobState.FAILED,), steering.plan_retry, steering.retry)
-CANCEL = Order("cancelled", (JobState.PENDING, JobState.RUNNING), steering.plan_cancel, steering.cancel)
+RETRY = Order("retry", "retried", (JobState.FAILED,), steering.plan_retry, steering.retry)
+CANCEL = Order("cancel", "cancelled", (JobState.PENDING, JobState.RUNNING), steering.plan_cancel, steering.cancel)
 
 
 @dataclass(slots=True)
@@ -59,8 +61,37 @@ def meant(order: Order, jobs: list[str] | None, filters: Selection, database: Da
     return sorted(set(named))
 
 
-def steer(order: Order, ids: Sequence[int], database: Database, output: Output, *, dry_run: bool) -> ExitCode:
+def subject_of(jobs: list[str] | None, filters: Selection) -> str:
+    """Whom the order is for, in the words of the audit trail."""
+    if jobs:
+        named = ", ".join(jobs[:SHOWN]) + (f" and {len(jobs) - SHOWN:,} more" if len(jobs) > SHOWN else "")
+        return f"job {named}"
+    given = {
+        "batch": filters.batch_id,
+        "error": filters.error_code,
+        "resource": filters.resource,
+        "remote": filters.remote,
+        "lane": filters.lane,
+    }
+    words = ", ".join(f"{name} {value}" for name, value in given.items() if value is not None)
+    return words if filters == Selection(batch_id=filters.batch_id) else f"jobs of {words}"
+
+
+def steer(
+    order: Order, ids: Sequence[int], subject: str, database: Database, output: Output, *, dry_run: bool
+) -> ExitCode:
     """Give the order portion by portion, each in a transaction of its own, and tell what came of it."""
+    action = f"{order.verb}-{'batch' if subject.startswith('batch ') else 'job'}"
+    with under_way(database, action, subject, acts=bool(ids) and not dry_run) as tell:
+        tally = _give(order, ids, database, output, dry_run=dry_run)
+        tell(f"{_sum(order, tally)}{'; interrupted' if tally.interrupted else ''}")
+    _tell(order, tally, output, dry_run=dry_run)
+    if tally.interrupted:
+        return ExitCode.INTERRUPTED
+    return ExitCode.SOME_FAILED if tally.skipped else ExitCode.DONE
+
+
+def _give(order: Order, ids: Sequence[int], database: Database, output: Output, *, dry_run: bool) -> Tally:
     tally = Tally()
     with _progress(output) as progress:
         task = progress.add_task(order.done, total=len(ids))
@@ -72,10 +103,7 @@ def steer(order: Order, ids: Sequence[int], database: Database, output: Output, 
                 progress.advance(task, AT_ONCE)
         except KeyboardInterrupt:
             tally.interrupted = True
-    _tell(order, tally, output, dry_run=dry_run)
-    if tally.interrupted:
-        return ExitCode.INTERRUPTED
-    return ExitCode.SOME_FAILED if tally.skipped else ExitCode.DONE
+    return tally
 
 
 def _portion(order: Order, ids: Sequence[int], database: Database, *, dry_run: bool) -> Steered:
@@ -93,6 +121,10 @@ def _portion(order: Order, ids: Sequence[int], database: Database, *, dry_run: b
         return order.act(session, ids)
 
 
+def _sum(order: Order, tally: Tally, would: str = "") -> str:
+    return f"{len(tally.done):,} {would}{order.done}, {len(tally.skipped):,} not"
+
+
 def _tell(order: Order, tally: Tally, output: Output, *, dry_run: bool) -> None:
     skipped = [{"job": format_job_id(job), "why": why} for job, why in tally.skipped.items()]
     if output.as_json:
@@ -100,7 +132,7 @@ def _tell(order: Order, tally: Tally, output: Output, *, dry_run: bool) -> None:
         output.json({order.done: len(done), "jobs": done, "skipped": skipped, "dryRun": dry_run})
         return
     would, unchanged = ("would be ", " Nothing was changed.") if dry_run else ("", "")
-    output.say(f"{len(tally.done):,} {would}{order.done}, {len(skipped):,} not.{unchanged}")
+    output.say(f"{_sum(order, tally, would)}.{unchanged}")
     if skipped:
         output.table(("job", "why"), skipped[:SHOWN], empty="")
     if len(skipped) > SHOWN:

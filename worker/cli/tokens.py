@@ -5,17 +5,15 @@ from contextlib import closing
 from typing import Annotated
 
 import typer
-from sqlmodel import Session
 
 from schemas.names import check_customer
 from worker.cli.filters import checked, checked_if_given
 from worker.cli.options import Json, open_runtime
 from worker.cli.output import Output
-from worker.cli.user import user_name
+from worker.cli.trail import leave
 from worker.configuration.values import parse_duration
 from worker.core.access import Scope, digest_of, new_token, parse_customers
-from worker.store import audit, tokens
-from worker.store.audit import AuditOutcome, Deed
+from worker.store import tokens
 from worker.store.engine import database_now
 from worker.store.tokens import NewToken
 from worker.telling.token_records import token_record, token_row
@@ -69,7 +67,7 @@ def create(
         console = f"{runtime.settings.gateway_listen.url}/console"
         with runtime.database.write() as session:
             record = token_record(tokens.create(session, new), database_now(session))
-            _note(session, "tokens.create", new.id, f"for {name}: {', '.join(sorted(new.scopes))}")
+            leave(session, "tokens.create", new.id, f"for {name}: {', '.join(sorted(new.scopes))}")
     if as_json:
         output.json(record | {"secret": token})
         return
@@ -78,10 +76,6 @@ def create(
     if not {Scope.CONSOLE_VIEW, Scope.CONSOLE_ACT}.isdisjoint(scopes):
         output.say(f"Paste it at {console} to sign in.")
     output.say(f"It is sent as `Authorization: Bearer …`; `coachsync tokens revoke {record['token']}` ends it.")
-
-
-def _note(session: Session, action: str, token_id: str, result: str) -> None:
-    audit.note(session, Deed(user_name(), "command", action, token_id), AuditOutcome.DONE, result)
 
 
 @app.command("list")
@@ -115,7 +109,7 @@ def revoke(
         is_news = before is not None and before.revoked_at is None
         found = tokens.revoke(session, token)
         if found and is_news:
-            _note(session, "tokens.revoke", found.id, f"of {found.name}")
+            leave(session, "tokens.revoke", found.id, f"of {found.name}")
         record = token_record(found, database_now(session)) if found else None
     if record is None:
         output.fail(f"TOKEN: there is no token {token[:40]!r} (coachsync tokens list)")

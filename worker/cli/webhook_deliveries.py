@@ -7,17 +7,19 @@ from typing import Annotated
 import typer
 from sqlmodel import Session
 
-from schemas.ids import parse_batch_id, parse_job_id
+from schemas.ids import format_job_id, parse_batch_id, parse_job_id
 from schemas.webhooks import EventType
 from worker.cli.filters import checked_if_given
 from worker.cli.options import DryRun, Json, Limit, open_runtime
 from worker.cli.output import Output
 from worker.cli.times import parse_moment
+from worker.cli.trail import under_way
 from worker.cli.webhook_options import existing, taking
 from worker.clock import utc_now
 from worker.store import redriving
 from worker.store.outbox import DEAD, DELIVERED, PENDING
 from worker.store.redriving import DeliveryFilter
+from worker.telling.cells import cell
 from worker.telling.webhook_records import ATTEMPT_COLUMNS, DELIVERY_COLUMNS, attempt_record, delivery_record
 
 app = typer.Typer(help="Deliveries: list and show them, send them again.", no_args_is_help=True)
@@ -117,21 +119,22 @@ def retry_deliveries(
     if chosen.state == PENDING:
         output.fail("--state: what is pending is sent anyway; give dead or delivered")
     with closing(open_runtime(output)) as runtime:
-        meant, done, after = 0, 0, 0
-        while True:
-            with runtime.database.write() as session:
-                if endpoint is not None:
-                    taking(session, endpoint, output)
-                if deliveries:
-                    _check_numbers(session, deliveries, output)
-                    ids = sorted(set(deliveries))
-                else:
-                    ids = redriving.ids_of(session, chosen, after, AT_ONCE)
-                meant += len(ids)
-                done += 0 if dry_run else redriving.redrive(session, ids)
-            if deliveries or len(ids) < AT_ONCE:
-                break
-            after = ids[-1]
+        with runtime.database.read() as session:
+            if endpoint is not None:
+                taking(session, endpoint, output)
+            _check_numbers(session, deliveries or [], output)
+        subject = f"delivery {', '.join(map(str, deliveries))}" if deliveries else f"deliveries {_words(chosen)}"
+        with under_way(runtime.database, "replay-delivery", subject, acts=not dry_run) as tell:
+            meant, done, after = 0, 0, 0
+            while True:
+                with runtime.database.write() as session:
+                    ids = sorted(set(deliveries)) if deliveries else redriving.ids_of(session, chosen, after, AT_ONCE)
+                    meant += len(ids)
+                    done += 0 if dry_run else redriving.redrive(session, ids)
+                if deliveries or len(ids) < AT_ONCE:
+                    break
+                after = ids[-1]
+            tell(f"{done:,} of {meant:,} will be sent again")
     if as_json:
         output.json({"meant": meant, "retried": done, "dryRun": dry_run})
     elif dry_run:
@@ -159,6 +162,18 @@ def _chosen(
         batch=checked_if_given("--batch", parse_batch_id, batch, output),
         since=checked_if_given("--since", parse_moment(utc_now()), since, output),
     )
+
+
+def _words(chosen: DeliveryFilter) -> str:
+    """What is meant, in the words of the audit trail."""
+    given = {
+        "to": chosen.endpoint,
+        "of type": chosen.type,
+        "of job": chosen.job and format_job_id(chosen.job),
+        "of batch": chosen.batch,
+        "since": chosen.since and cell(chosen.since),
+    }
+    return f"that are {chosen.state}" + "".join(f", {name} {value}" for name, value in given.items() if value)
 
 
 def _check_endpoint(session: Session, endpoint: str | None, output: Output) -> None:

@@ -11,6 +11,7 @@ from schemas.webhooks import SignatureKind
 from worker.cli.filters import checked
 from worker.cli.options import Json, open_runtime
 from worker.cli.output import ExitCode, Output
+from worker.cli.trail import leave
 from worker.cli.webhook_options import (
     Asymmetric,
     Batches,
@@ -25,6 +26,7 @@ from worker.cli.webhook_options import (
     existing,
     filter_asked,
 )
+from worker.configuration.redaction import mask_url
 from worker.configuration.values import parse_duration
 from worker.runtime import Runtime
 from worker.store import endpoints
@@ -86,6 +88,7 @@ def create(
         )
         with runtime.database.write() as session:
             endpoint = endpoints.create(session, new)
+            leave(session, "create-endpoint", f"endpoint {endpoint.id}", mask_url(url))
             record = endpoint_record(session, endpoint)
     _tell_secret(output, record, secret, f"Endpoint {endpoint.id} is made.")
 
@@ -152,6 +155,7 @@ def update(
         with runtime.database.write() as session:
             existing(session, endpoint, output)
             endpoints.change(session, endpoint, values)
+            leave(session, "update-endpoint", f"endpoint {endpoint}", f"changed: {', '.join(sorted(values))}")
             record = endpoint_record(session, existing(session, endpoint, output))
     output.record(record if as_json else endpoint_row(record))
 
@@ -180,6 +184,7 @@ def rotate(
         with runtime.database.write() as session:
             existing(session, endpoint, output)
             until = endpoints.rotate(session, endpoint, kind, sealed, lasts)
+            leave(session, "rotate-secret", f"endpoint {endpoint}", f"the old one signs too until {cell(until)}")
             record = endpoint_record(session, existing(session, endpoint, output))
     _tell_secret(output, record, secret, f"The old secret signs too until {cell(until)}.")
 
@@ -195,6 +200,7 @@ def pause(endpoint: EndpointId, as_json: Json = False) -> None:
         was = existing(session, endpoint, output).state
         if not endpoints.pause(session, endpoint):
             output.fail(f"{endpoint} is {was}: only an enabled endpoint can be paused")
+        leave(session, "pause-endpoint", f"endpoint {endpoint}", f"it was {was}")
         record = endpoint_record(session, existing(session, endpoint, output))
     _say(output, record, f"{endpoint} is paused; {record['pending']:,} wait for it.")
 
@@ -212,6 +218,7 @@ def resume(endpoint: EndpointId, as_json: Json = False) -> None:
         was = existing(session, endpoint, output).state
         if not endpoints.resume(session, endpoint):
             output.fail(f"{endpoint} is {was}: there is nothing to resume")
+        leave(session, "resume-endpoint", f"endpoint {endpoint}", f"it was {was}")
         record = endpoint_record(session, existing(session, endpoint, output))
     missed = f" What it has missed: coachsync webhooks recover {endpoint} --since T" if was == DISABLED else ""
     _say(output, record, f"{endpoint} is enabled.{missed}")
@@ -227,6 +234,7 @@ def delete(endpoint: EndpointId, as_json: Json = False) -> None:
     with closing(open_runtime(output)) as runtime, runtime.database.write() as session:
         record = endpoint_record(session, existing(session, endpoint, output))
         endpoints.remove(session, endpoint)
+        leave(session, "delete-endpoint", f"endpoint {endpoint}", mask_url(record["url"]))
     _say(output, record | {"state": "deleted"}, f"{endpoint} is deleted; what waited for it is set aside.")
 
 

@@ -10,12 +10,14 @@ from worker.cli.filters import checked
 from worker.cli.options import DryRun, Json, open_runtime
 from worker.cli.output import Output
 from worker.cli.times import parse_moment
+from worker.cli.trail import under_way
 from worker.cli.webhook_options import EndpointId, Types, existing, taking
 from worker.clock import utc_now
 from worker.core.endpoint_filter import EndpointFilter
 from worker.runtime import Runtime
 from worker.store import redriving
 from worker.store.redriving import Window
+from worker.telling.cells import cell
 
 
 def recover(
@@ -48,11 +50,15 @@ def recover(
     if window.since >= window.until:
         output.fail("--since: is not before --until; nothing lies between them")
     with closing(open_runtime(output)) as runtime:
-        counts = _recover(runtime, endpoint, window, output, dry_run=dry_run)
+        with runtime.database.read() as session:
+            (existing if dry_run else taking)(session, endpoint, output)
+        with under_way(runtime.database, "recover-endpoint", f"endpoint {endpoint}", acts=not dry_run) as tell:
+            counts = _recover(runtime, endpoint, window, output, dry_run=dry_run)
+            sent = counts["missing"] + counts["dead"]
+            tell(f"{sent:,} of {cell(window.since)} to {cell(window.until)} will be sent")
     if as_json:
         output.json({"endpoint": endpoint, **counts, "dryRun": dry_run})
         return
-    sent = counts["missing"] + counts["dead"]
     output.say(
         f"{sent:,} {'would be' if dry_run else 'will be'} sent: {counts['missing']:,} it never got,"
         f" {counts['dead']:,} that were set aside."

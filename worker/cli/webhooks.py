@@ -13,6 +13,7 @@ from worker.cli.attending import LOOPBACK, MetricsHost, MetricsPort, attend_as, 
 from worker.cli.options import Json, open_runtime
 from worker.cli.output import Output
 from worker.cli.stop_signals import stop_asked
+from worker.cli.trail import leave
 from worker.cli.webhook_listen import listen
 from worker.cli.webhook_recover import recover
 from worker.clock import uniform, utc_now
@@ -99,6 +100,8 @@ def reseal(as_json: Json = False) -> None:
                 found = endpoints.all_secrets(session)
                 for one in found:
                     one.sealed = sealer.reseal(one.sealed)
+                if found:
+                    leave(session, "reseal-secrets", "webhooks", counted(len(found), "secret"))
         except CannotUnseal as error:
             output.fail(str(error))
     if as_json:
