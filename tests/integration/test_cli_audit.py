@@ -7,17 +7,14 @@ from typing import Any
 import pytest
 
 from schemas.ids import format_job_id
-from tests.integration.cli_rig import Command, chosen_store, command_on
+from tests.integration.cli_rig import Command, command_on
 from tests.integration.store_rig import applied, job_ids, take_one, wish, write
+from tests.services.stores import on_sqlite
 from worker.store import approvals, quarantine
 from worker.store.engine import Database
 
+pytestmark = on_sqlite
 TOO_MUCH = approvals.Asked("targets", "digest", "a file", "too much")
-
-
-@pytest.fixture
-def store(request: pytest.FixtureRequest) -> Database:
-    return chosen_store(request)
 
 
 @pytest.fixture
