@@ -16,7 +16,9 @@ from tests.integration.oversight_rig import PROFILE, Centre, Overseen, event, pl
 from tests.integration.planner_rig import name_of, remote_has, values, work
 from tests.integration.store_rig import job
 from worker.configuration.oversight import ReconcileOptions
+from worker.configuration.values import MAX_TIMEOUT
 from worker.exchanges import NoPermit
+from worker.loops.reconciler import AT_ONCE
 from worker.store import quarantine
 from worker.store.cadences import listing_of, make_known
 from worker.store.engine import Database, database_now
@@ -24,6 +26,7 @@ from worker.store.oversight_models import Drift, Reconciliation
 from worker.store.pauses import pause
 from worker.store.reconciling import IN_AT_ONCE
 from worker.store.tables import attempts, cadences, drifts, jobs, reconciliations, targets
+from worker.telemetry.health import WITHIN
 
 ENFORCE = ReconcileOptions(target=DriftMode.ENFORCE)
 ADOPT = ReconcileOptions(target=DriftMode.ADOPT)
@@ -536,5 +539,27 @@ def test_what_is_uncertain_after_a_doubtful_attempt_is_known_again(store: Databa
                 assert not session.execute(
                     select(targets.c.uncertain).where(targets.c.name == TARGETS[1].name)
                 ).scalar_one()
+
+    asyncio.run(scene())
+
+
+def test_a_round_stays_short_where_each_of_many_profiles_waits_for_a_remote_that_hangs(store: Database) -> None:
+    """Of fifty that were due each took a whole request's time: the loops seemed dead, and were restarted for it."""
+
+    async def scene() -> None:
+        async with rigged(store) as rig:
+            it = overseen(store, rig)
+            many = [f"customers/acme/profiles/p{number}" for number in range(2 * AT_ONCE)]
+            it.centre.tell(
+                *(
+                    event("joined", "ann", profile=one, usecases=[], coachingPlanName=f"{one}/coachingPlans/ann")
+                    for one in many
+                )
+            )
+            asked: list[str] = []
+            hung = replace(it.reconciler(), read=lambda remote, _: asked.append(remote) or NoPermit(timedelta(0)))
+            hung.run_once()
+            assert len(asked) == AT_ONCE
+            assert AT_ONCE * MAX_TIMEOUT.total_seconds() < WITHIN
 
     asyncio.run(scene())

@@ -44,6 +44,7 @@ TURN_LASTS = timedelta(seconds=90)  # longer than the longest request: who is sl
 LOOK_AGAIN = timedelta(seconds=5)
 LONGEST_WAIT = timedelta(seconds=30)  # for a permit: a person may have ended the wait meanwhile, or raised the limit
 LISTING = "targets "
+AT_ONCE = 3  # profiles a round: each may wait for a whole request, and after two minutes a loop passes for stalled
 FULL = 100  # percent: what lies outside of a percentage's bounds cannot be wished for
 _log = get_logger(__name__)
 
@@ -84,14 +85,14 @@ class Reconciler:
     worker: str
 
     def run_once(self) -> int:
-        """One step for each profile that is due; returns the number of pages read."""
+        """One step for each of a few profiles that are due; returns the number of pages read."""
         with self.database.read() as session:
             names = set(map(listing_of, reconciling.profiles_known(session)))
             unknown = names - cadences.known(session, names)
         if unknown:
             with self.database.write() as session:
                 cadences.make_known(session, unknown)
-        return sum(self.step(profile) for profile in self.due())
+        return sum(self.step(profile) for profile in self.due()[:AT_ONCE])
 
     def due(self) -> list[str]:
         with self.database.read() as session:
