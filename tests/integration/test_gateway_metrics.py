@@ -22,6 +22,7 @@ from worker.telemetry.attendance import attend, forget_dead
 slot = attend(Path(sys.argv[1]), "worker", {}, time.monotonic).slot
 from worker.telemetry import instruments
 import os
+instruments.expect(["default"])
 for number in range(2):
     if os.fork() == 0:
         instruments.jobs_claimed("default", "bulk", 5)
@@ -88,6 +89,8 @@ def test_a_process_is_shown_while_it_lives_its_children_summed_and_a_dead_childs
         shown = values(gateway)
         labels = "[('lane', 'bulk'), ('process', 'worker-0'), ('remote', 'default')]"
         assert shown[f"coachsync_jobs_claimed_total{labels}"] == 10
+        assert shown[f"coachsync_chunks_broken_total{labels}"] == 0, "its first is an increase"
+        assert shown["coachsync_jobs_total[('outcome', 'late'), ('process', 'worker-0'), ('remote', 'default')]"] == 0
         assert shown.get("coachsync_chunks_running[('process', 'worker-0')]", 0) == 0
         process.kill()
     assert not [name for name in values(gateway) if "worker-0" in name]

@@ -40,6 +40,7 @@ from worker.loops.runner import Scheduled, run_loops
 from worker.loops.stream_consumer import StreamConsumer
 from worker.oversight import planner_of, reconciler_of
 from worker.runtime import Runtime, WorkerRuntime, process_name
+from worker.telemetry import instruments
 from worker.telemetry.attendance import Watch
 from worker.telemetry.consumer import CONSUMER, watch_consumer
 
@@ -71,6 +72,7 @@ def worker(
     runtime.close()
     name = worker_name(os.getpid())
     attendance = attend_as("worker", settings, {CONSUMER: 0.0})
+    instruments.expect(remote.name for remote in settings.all_remotes)
     show_metrics(output, attendance, metrics_host, metrics_port)
     redis = impatient_redis(settings)
     consumer = watch_consumer(runtime.app, attendance.pulse, redis, name, concurrency)

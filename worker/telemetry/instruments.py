@@ -8,6 +8,7 @@ from typing import assert_never
 
 import prometheus_client
 
+from schemas.lanes import Lane
 from worker.core.decisions import Decision, Fail, GiveBack, Retry, Succeed
 from worker.store.deliveries import Sent
 from worker.store.records import Record, Tried
@@ -39,6 +40,15 @@ def _counted(metric: Metric, *labels: str) -> prometheus_client.Counter:
 @cache
 def _observed(metric: Metric, *labels: str) -> prometheus_client.Histogram:
     return _histogram(metric).labels(*labels) if labels else _histogram(metric)
+
+
+def expect(remotes: Iterable[str]) -> None:
+    """What is hoped never to happen begins at 0: of a series that begins at 1 nobody sees the increase."""
+    for remote in remotes:
+        for outcome in ("failed", "late"):
+            _counted(catalogue.JOBS, remote, outcome)
+        for lane in Lane:
+            _counted(catalogue.CHUNKS_BROKEN, remote, lane)
 
 
 def recorded(remote: str, group: Sequence[Record], late: Sequence[Record]) -> None:
