@@ -94,7 +94,7 @@ results: $(BENCH_READY) ## write benchmarks/RESULTS.md from the newest run of `m
 lock: ## lock the dependencies anew, with hashes and without URLs
 	uv pip compile -q pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-annotate \
 	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" -o requirements-dev.lock
-	uv pip compile -q pyproject.toml --universal --python-version 3.11 --generate-hashes --no-annotate \
+	uv pip compile -q pyproject.toml --extra otel --universal --python-version 3.11 --generate-hashes --no-annotate \
 	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" -c requirements-dev.lock -o requirements.lock
 	uv pip compile -q --group bench --universal --python-version 3.11 --generate-hashes --no-annotate \
 	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" -c requirements-dev.lock -o requirements-bench.lock

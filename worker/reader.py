@@ -11,6 +11,7 @@ from schemas.lanes import Lane
 from worker.exchanges import NoPermit, Read, settled, tried_of
 from worker.executor import RemoteAccess
 from worker.telemetry import instruments
+from worker.tracing.spans import Kind, span
 
 T = TypeVar("T")
 
@@ -26,7 +27,9 @@ async def read(
         return NoPermit(grant.retry_in)
     permit, started_at = grant.permits[0], now()
     try:
-        outcome = await call(access.client, permit)
+        with span("request", kind=Kind.CLIENT) as request:
+            outcome = await call(access.client, permit)
+            request.tell(operation=outcome.exchange.operation, status=outcome.exchange.status)
     except BaseException:
         await access.limiter.exchange(Lane.BULK, 0, [Settled(permit)])  # it may have left
         raise

@@ -20,7 +20,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from schemas.lanes import Lane
-from tests.acceptance.collector import Collector, collecting
+from tests.acceptance.collector import Collector, Seen, collecting
 from tests.acceptance.installation import Config, Installation, installed, wait_until
 from tests.acceptance.nodes import ProcessContainer
 from tests.acceptance.receivers import HEALTHY, receivers
@@ -234,6 +234,14 @@ def test_one_trace_goes_from_the_producer_to_the_webhook(watched: Watched) -> No
     assert (spans["request"].parent, spans["webhook"].parent) == (spans["job"].id, spans["accept"].id)
     assert spans["webhook"].id == parent
     assert spans["request"].facts["coachsync.operation"] == "update_target"
+
+
+def test_a_read_of_the_loops_is_a_trace_of_its_own(watched: Watched) -> None:
+    def reads() -> list[Seen]:
+        return [one for one in watched.collector.spans if one.service == "coachsync-loops"]
+
+    wait_until(reads, "the reconciler has read", seconds=30)
+    assert {(one.name, one.parent) for one in reads()} == {("request", "")}
 
 
 def test_a_trace_that_a_producer_brings_to_the_gateway_goes_on(watched: Watched) -> None:

@@ -7,6 +7,7 @@ import shlex
 import shutil
 import stat
 import subprocess
+import tomllib
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -233,6 +234,12 @@ def test_the_image_is_made_of_files_that_are_there_and_are_let_into_the_build() 
     named = {source.removeprefix("./") for names in copied for source in names}
     assert named == let_in
     assert all((ROOT / source).exists() for source in named)
+
+
+def test_the_image_can_make_traces_where_it_is_asked_to() -> None:
+    locked = set(re.findall(r"^([a-z0-9-]+)==", (ROOT / "requirements.lock").read_text(), re.MULTILINE))
+    extra = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["otel"]
+    assert {re.split(r"[<>=]", one)[0] for one in extra} <= locked
 
 
 def test_the_image_installs_by_hash_and_runs_as_nobody_special() -> None:

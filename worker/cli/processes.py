@@ -43,6 +43,7 @@ from worker.runtime import Runtime, WorkerRuntime, process_name
 from worker.telemetry import instruments
 from worker.telemetry.attendance import Watch
 from worker.telemetry.consumer import CONSUMER, watch_consumer
+from worker.tracing.spans import end_tracing, trace_as
 
 SANDBOX_LISTENS = "The sandbox Coaching API listens on"
 
@@ -110,6 +111,8 @@ def loops(metrics_port: MetricsPort = None, metrics_host: MetricsHost = LOOPBACK
     runtime = open_runtime(output)
     runtime.pin_remotes()
     configure_logging(runtime.settings)
+    if runtime.settings.traces:
+        trace_as("coachsync-loops")
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
@@ -135,6 +138,7 @@ def loops(metrics_port: MetricsPort = None, metrics_host: MetricsHost = LOOPBACK
             each.join()
         sending.close()
         runtime.close()
+        end_tracing()
 
 
 def _scheduled(runtime: Runtime) -> list[Scheduled]:
