@@ -77,7 +77,7 @@ def watched() -> Iterator[Watched]:
                     installation._start("loops", ["loops", *metrics], env, _shows_metrics),
                     installation._start("deliverer", ["webhooks", "deliver", *metrics], env, _shows_metrics),
                 ]
-                started.append(installation._start("gateway", ["gateway", "--port", "0"], env, _listens))
+                started.append(installation._start("gateway", ["gateway", "--port", "0", *metrics], env, _listens))
                 for process in started:
                     process.ready()
                 yield Watched(installation, valkey, collector, *started)
@@ -134,6 +134,7 @@ def test_the_fleet_is_shown_by_the_loops_and_each_name_is_in_the_catalogue(watch
     samples = scraped(watched.loops)
     assert total(samples, "coachsync_source_up") == 2
     assert total(samples, "coachsync_processes", role="loops") == 1
+    assert total(scraped(watched.gateway), "coachsync_processes", role="loops") == 1, "so does a gateway"
     assert total(samples, "coachsync_requests_in_flight_limit", remote="default") == 32
     assert total(samples, "coachsync_batches_open") == 0
     assert total(samples, "coachsync_loop_passes_total", loop="dispatcher") > 0

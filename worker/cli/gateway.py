@@ -10,11 +10,12 @@ from typing import Annotated
 
 import typer
 
-from worker.cli.attending import attend_as, reach
+from worker.cli.attending import LOOPBACK, MetricsHost, MetricsPort, attend_as, reach, show_metrics
 from worker.cli.options import open_runtime
 from worker.cli.output import Output
 from worker.clock import utc_now
 from worker.console.app import console_of
+from worker.fleet import fleet_collector
 from worker.gateway.app import create_app
 from worker.gateway.server import CannotListen, serve
 from worker.gateway.services import Services
@@ -40,6 +41,8 @@ def gateway(
         int | None,
         typer.Option("--port", min=0, max=65535, help="Instead of that of gateway_listen; 0 takes any free one."),
     ] = None,
+    metrics_port: MetricsPort = None,
+    metrics_host: MetricsHost = LOOPBACK,
 ) -> None:
     """Run the HTTP door for producers and roster sources, in the foreground; any number may run, on any machines.
 
@@ -58,6 +61,7 @@ def gateway(
     if settings.traces:
         trace_as("coachsync-gateway")
     attendance = attend_as("gateway", settings, {GATEWAY: 0.0})
+    show_metrics(output, attendance, metrics_host, metrics_port, [fleet_collector(runtime)])
     with closing(runtime), Watch(attendance, {"database": partial(reach, runtime.database)}):
         services = Services(runtime, utc_now, time.monotonic, os.urandom)
         beats: list[asyncio.Task[None]] = []
