@@ -144,6 +144,7 @@ def test_who_signs_out_is_out(console: Console) -> None:
     [
         {"Origin": "https://evil.example"},
         {"Origin": "null"},
+        {"Origin": "http://["},
         {"Sec-Fetch-Site": "cross-site"},
         {"Sec-Fetch-Site": "same-site"},
         {},
@@ -205,6 +206,7 @@ def test_without_a_database_it_says_so(tmp_path: Path) -> None:
             assert answer.status_code == 503
             assert "The database cannot be used" in answer.text
             assert "no such table" not in answer.text
+            assert answer.headers["retry-after"]
             assert "content-security-policy" in answer.headers
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from schemas.ids import format_job_id
 from tests.integration.console_rig import HOSTILE, TARGET, Console, Filled, Visitor, console_on, fill, filled_store
-from tests.integration.store_rig import HOME, job_ids, wish
+from tests.integration.store_rig import HOME, job_ids, offer, wish
 from tests.services.stores import on_sqlite
 from worker.console.headers import POLICY
 from worker.core.access import Scope
@@ -116,9 +116,18 @@ def test_every_answer_forbids_all_scripts_but_ours_and_is_kept_by_nobody(console
         assert headers["cache-control"] == "no-store"
         assert headers["x-content-type-options"] == "nosniff"
         assert headers["referrer-policy"] == "same-origin"
+    refused = ann.post("/jobs")
+    assert (refused.status_code, refused.headers["allow"]) == (405, "GET, HEAD")
     assert "default-src 'none'" in POLICY
     assert "unsafe" not in POLICY
     assert console.visitor().client.get("/console/sign-in").headers["content-security-policy"] == POLICY
+
+
+def test_a_page_of_something_that_is_called_static_is_kept_by_nobody(store: Database, ann: Visitor) -> None:
+    name = "customers/acme/profiles/static/targets/t-1"
+    offer(store, wish(1).model_copy(update={"name": name}))
+    answer = ann.client.get(f"/console/targets/{name}")
+    assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-store")
 
 
 def test_pages_name_no_script_or_style_but_files_of_ours_and_those_may_be_kept(ann: Visitor, filled: Filled) -> None:

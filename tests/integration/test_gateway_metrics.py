@@ -59,6 +59,8 @@ def test_who_asks_through_a_proxy_on_this_machine_is_not_taken_for_local(gateway
     problem(gateway.client(Scope.READ, **from_afar).get("/metrics"), 403, "insufficient-scope")
     assert gateway.client(Scope.METRICS_READ, **from_afar).get("/metrics").status_code == 200
     assert gateway.without_token().get("/metrics").status_code == 200
+    for said in ({"X-Forwarded-Proto": "https"}, {"Host": "ops.example"}):  # all that the console needs of a proxy
+        problem(gateway.without_token(**said).get("/metrics"), 401, "unauthorized")
 
 
 def test_the_fleet_is_shown_while_the_broker_is_away(gateway: Gateway) -> None:

@@ -12,6 +12,7 @@ import pytest
 from schemas.ids import format_job_id
 from schemas.jobs import JobState
 from tests.integration.cli_rig import Command
+from tests.integration.console_rig import fill
 from tests.integration.gateway_rig import Gateway, problem
 from tests.integration.store_rig import (
     TEMPLATE,
@@ -204,6 +205,17 @@ def test_who_may_read_some_customers_sees_nothing_of_others(store: Database, gat
         problem(theirs.get(path), 404, "not-found")
     assert theirs.get("/v1/jobs").json() == {"jobs": [], "nextPageToken": ""}
     assert theirs.get("/v1/batches").json()["batches"] == []
+
+
+def test_who_may_read_some_customers_is_not_shown_whom_else_it_was_told(store: Database, gateway: Gateway) -> None:
+    filled = fill(store)
+    everybody, theirs = gateway.client(Scope.READ), gateway.client(Scope.READ, customers=("acme",))
+    for what in (format_job_id(filled.failed), filled.message):
+        assert "ep_crm" in everybody.get(f"/v1/explain/{what}").text
+        shown = theirs.get(f"/v1/explain/{what}")
+        assert shown.status_code == 200
+        assert "ep_crm" not in shown.text
+    assert theirs.get(f"/v1/explain/{format_job_id(filled.failed)}").json()["acceptedWith"] is None
 
 
 def test_who_may_write_for_some_customers_sees_the_batches_that_they_made(gateway: Gateway) -> None:

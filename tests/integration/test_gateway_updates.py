@@ -26,7 +26,7 @@ from worker.core.access import Scope
 from worker.store.engine import Database
 from worker.store.kept_answers import AT_WORK
 from worker.store.models import Job
-from worker.store.tables import batches, kept_answers
+from worker.store.tables import api_tokens, batches, kept_answers
 
 pytestmark = on_sqlite
 
@@ -367,6 +367,23 @@ def test_while_a_key_is_being_worked_on_the_same_key_is_told_so(store: Database,
     again = other.post(TARGETS, content=body, headers={"Idempotency-Key": "k"} | JSON)
     assert again.headers["idempotency-replayed"] == "true"
     assert len(jobs_of(store)) == 1
+
+
+def test_a_token_that_is_revoked_while_its_file_is_on_the_way_writes_nothing(store: Database, gateway: Gateway) -> None:
+    token, address, body = make_token(store, Scope.TARGETS_WRITE), urlsplit(gateway.url), csv_of(3)
+    head = (
+        f"POST {TARGETS} HTTP/1.1\r\nHost: gateway\r\nAuthorization: Bearer {token}\r\nContent-Type: text/csv\r\n"
+        f"Content-Length: {len(body)}\r\nExpect: 100-continue\r\n\r\n"
+    )
+    with socket.create_connection((str(address.hostname), int(address.port or 0))) as connection:
+        connection.sendall(head.encode())
+        assert connection.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        with store.write() as session:
+            session.execute(api_tokens.update().values(revoked_at=api_tokens.c.created_at))
+        gateway.clock.ahead += 2.1
+        connection.sendall(body)
+        assert connection.recv(12) == b"HTTP/1.1 401"
+    assert not jobs_of(store)
 
 
 def test_who_leaves_in_the_middle_of_a_body_leaves_nothing_behind(store: Database, gateway: Gateway) -> None:

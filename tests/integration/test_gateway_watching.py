@@ -14,6 +14,7 @@ from tests.integration.store_rig import applied, job_ids, offer, take_one, wish,
 from tests.services.processes import wait_until
 from worker.core.access import Scope
 from worker.store.engine import Database
+from worker.store.tables import api_tokens
 
 
 @pytest.fixture
@@ -61,6 +62,18 @@ def test_who_comes_back_is_not_told_again(sqlite_store: Database, reader: httpx.
         (after,) = events(answer)
     assert after["event"] == "completed"
     assert reader.get("/v1/batches/1/events", headers={"Last-Event-ID": after["id"]}).status_code == 204
+
+
+def test_who_listens_hears_no_more_once_their_token_is_revoked(gateway: Gateway, reader: httpx.Client) -> None:
+    (job,) = job_ids(gateway.store, wish(1))
+    with reader.stream("GET", "/v1/batches/1/events") as answer:
+        stream = events(answer)
+        next(stream)
+        with gateway.store.write() as session:
+            session.execute(api_tokens.update().values(revoked_at=api_tokens.c.created_at))
+        gateway.clock.ahead += 2.1
+        write(gateway.store, applied(take_one(gateway.store, job)))
+        assert list(stream) == []
 
 
 def test_who_leaves_is_forgotten_and_a_stop_ends_the_others(gateway: Gateway, reader: httpx.Client) -> None:

@@ -74,7 +74,8 @@ def _steer_job(desk: Desk, order: Order, steer: Callable[..., Steered], words: s
 def _steer_batch(desk: Desk, order: Order, state: JobState, steer: Callable[..., Steered], done: str) -> Told:
     """Portion by portion, each in a transaction of its own; what no time is left for is told."""
     with desk.runtime.database.read() as session:
-        chosen = Selection(state=state, batch_id=batch_seen(desk, session, order.on).id)
+        batch = batch_seen(desk, session, order.on)
+    chosen = Selection(state=state, batch_id=batch.id, customers=desk.customers)  # more rows may come, and be another's
     count, skipped, after = 0, 0, 0
     while True:
         with desk.runtime.database.write() as session:

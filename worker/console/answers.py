@@ -83,12 +83,17 @@ class Answers:
         status = error.status_code if isinstance(error, HTTPException) else 500
         words = "There is no such page." if status == 404 else "That is no request of a page of ours."  # noqa: PLR2004 - HTTP's own
         viewer = self.door.viewer_of(request)
-        return self.trouble(request, viewer, status, "Not there", words)
+        response = self.trouble(request, viewer, status, "Not there", words)
+        if isinstance(error, HTTPException):
+            response.headers.update(error.headers or {})
+        return response
 
     def database_refused(self, request: Request, error: Exception) -> Response:
         log.error("console_failed", path=request.url.path, error=type(error).__name__)
         words = "The database cannot be used at this moment; coachsync doctor says more."
-        return self.trouble(request, None, 503, "No page for now", words)
+        response = self.trouble(request, None, 503, "No page for now", words)
+        response.headers["Retry-After"] = "2"
+        return response
 
     def broke(self, request: Request, _: Exception) -> Response:
         """A bug: it goes on to the log, and whoever looks is told no more than that."""

@@ -6,13 +6,13 @@ carries what only its own pages can know.
 
 from dataclasses import dataclass
 from datetime import timedelta
-from ipaddress import ip_address
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import Response
 
+from worker.configuration.values import is_loopback
 from worker.console.entry import COOKIE, IDLE, LASTS, csrf_of, digest_of
 from worker.console.viewer import Viewer
 from worker.core.access import Holder, Scope
@@ -86,7 +86,7 @@ def base_of(request: Request) -> str:
 
 def is_plain(request: Request) -> bool:
     """Plain http on this machine: the one case in which a cookie needs no TLS."""
-    return scheme_of(request) == "http" and _is_loopback(request.url.hostname or "")
+    return scheme_of(request) == "http" and is_loopback(str(request.url))
 
 
 def scheme_of(request: Request) -> str:
@@ -107,8 +107,7 @@ def is_same_origin(request: Request) -> bool:
     origin = request.headers.get("origin")
     if origin is None:
         return site == "same-origin"
-    given = urlsplit(origin)
-    return (given.scheme, given.netloc) == (scheme_of(request), request.url.netloc)
+    return origin == f"{scheme_of(request)}://{request.url.netloc}"
 
 
 async def form_of(request: Request) -> dict[str, str]:
@@ -125,12 +124,3 @@ async def form_of(request: Request) -> dict[str, str]:
 def without_nul(text: str) -> str:
     """PostgreSQL is not even asked with a NUL; nothing that is there has one."""
     return text.replace("\0", "\ufffd")
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False

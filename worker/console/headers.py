@@ -37,7 +37,8 @@ class SecureHeaders:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers.update(HEADERS)
-                kept = FILES in scope.get("path", "") and message["status"] in (200, 304)
+                within = scope["path"].removeprefix(scope.get("root_path", ""))
+                kept = within.startswith(FILES) and message["status"] in (200, 304)
                 headers["Cache-Control"] = "public, max-age=31536000, immutable" if kept else "no-store"
             await send(message)
 

@@ -48,6 +48,10 @@ class Holder:
         """Whether a name (``customers/…``), or what begins with one, is theirs to see and to write."""
         return not self.customers or (resource.startswith("customers/") and customer_of(resource) in self.customers)
 
+    def owns_all(self, customers: Collection[str]) -> bool:
+        """Of something that is for these customers and, where there are none, for all."""
+        return not self.customers or (bool(customers) and self.customers.issuperset(customers))
+
     @property
     def source(self) -> str:
         """What their batches say they came from: one of some customers has nothing in it that is another's."""

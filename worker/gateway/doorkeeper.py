@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from http import HTTPStatus
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from worker.core.access import Holder, Scope, digest_of, is_token
 from worker.gateway.problems import Problem
 from worker.store import tokens
@@ -37,6 +39,16 @@ class Doorkeeper:
                 scope=str(scope),
             )
         return holder
+
+    async def still_admits(self, authorization: str | None, scope: Scope) -> bool:
+        """Of whoever was admitted before, and is told things since then. A store that is away tells nothing anyway."""
+        try:
+            await self.admit(authorization, scope)
+        except Problem:
+            return False
+        except SQLAlchemyError:
+            return True
+        return True
 
     async def identify(self, authorization: str | None) -> Holder:
         """Whoever it is, whatever they may do. Raises ``Problem``."""

@@ -8,13 +8,14 @@ from ipaddress import ip_address
 from fastapi import APIRouter, Request, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from worker.configuration.values import is_loopback
 from worker.core import access
 from worker.fleet import fleet_collector
 from worker.gateway.services import Services
 from worker.telemetry import instruments
 from worker.telemetry.exposition import CONTENT_TYPE, expose, of_machine
 
-_FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip")
+_FORWARDED = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip")
 
 
 def metrics_routes(services: Services) -> APIRouter:
@@ -31,8 +32,10 @@ def metrics_routes(services: Services) -> APIRouter:
 
 
 def _is_local(request: Request) -> bool:
-    """Asked from this machine, and not for another by a proxy on it."""
+    """Asked from this machine, by a name that only it has: not for another by a proxy on it, or by a page's script."""
     if request.client is None or any(name in request.headers for name in _FORWARDED):
+        return False
+    if not is_loopback(str(request.url)):
         return False
     try:
         return ip_address(request.client.host).is_loopback

@@ -1,5 +1,6 @@
 """``GET``: jobs, batches, targets, quotas and stories, in the shapes that the commands print with ``--json``."""
 
+import json
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Annotated, Any, TypeVar
@@ -17,7 +18,7 @@ from worker.gateway.pages import PageSize, PageToken, asked, page
 from worker.gateway.parameters import known_to, refuse_nul, refuse_unknown
 from worker.gateway.problems import Problem, bad_parameter
 from worker.gateway.services import Services
-from worker.store import known, listing
+from worker.store import endpoints, known, listing
 from worker.store.engine import database_now
 from worker.store.explaining import BatchStory, JobStory, ResourceStory
 from worker.store.explaining_roster import AgentStory, EventStory
@@ -26,6 +27,7 @@ from worker.store.models import Batch
 from worker.store.selection import Selection
 from worker.telling.meaning import SeveralQuotas, Story, meant_by
 from worker.telling.records import (
+    Fields,
     attempt_record,
     batch_record,
     current_quota_record,
@@ -195,7 +197,8 @@ def reading_routes(services: Services) -> APIRouter:  # noqa: C901, PLR0915 - th
                 raise Problem(HTTPStatus.CONFLICT, "several-quotas", str(several), quotas=several.quotas) from several
             if not meant:
                 raise nothing(f"{what[:200]} is not known")
-            return answer(story_record(meant[0], database_now(session)))
+            record = story_record(meant[0], database_now(session))
+            return answer(_without_others(reader, session, record) if reader.customers else record)
 
     return router
 
@@ -230,6 +233,19 @@ def _sees(reader: Holder, story: Story) -> bool:
             return reader.owns(story.agent.profile)
         case _:
             return reader.owns(f"customers/{story.message.customer or ''}")
+
+
+def _without_others(reader: Holder, session: Session, record: Fields) -> Fields:
+    """Whom else it was told, and what others called what it came with, is none of this reader's business."""
+    told = {"job": record.get("told"), "batch": record.get("told"), "message": [record]}.get(record["what"]) or []
+    theirs = {one.id for one in endpoints.list_all(session) if reader.owns_all(json.loads(one.customers))}
+    for one in told:
+        one["deliveries"] = [delivery for delivery in one["deliveries"] if delivery["endpoint"] in theirs]
+    if (batch := record.get("acceptedWith")) and not reader.sees_batch(batch["source"]):
+        record["acceptedWith"] = None
+    if record["what"] == "event":
+        record["approval"] = None  # one question may be about events of several
+    return record
 
 
 def _failed(error_code: str, state: JobState | None) -> JobState | None:

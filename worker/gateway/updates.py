@@ -79,7 +79,7 @@ class UpdateDoor:
 
     async def take(self, request: Request, kind: JobKind, wanted: Callable[[Request], Wanted]) -> Response:
         """The walk of one request. Raises ``Problem``."""
-        holder = await self.services.doorkeeper.admit(request.headers.get("authorization"), SCOPES[kind])
+        holder = await self._admit(request, kind)
         refuse_nul(request)
         content = media_type(request.headers)
         asked = Asked(request, holder, kind, wanted(request), key_of(request, holder))
@@ -90,6 +90,9 @@ class UpdateDoor:
             if content in FILES:
                 return await self._file(asked, FILES[content])
         raise unsupported(content, TAKEN)
+
+    async def _admit(self, request: Request, kind: JobKind) -> Holder:
+        return await self.services.doorkeeper.admit(request.headers.get("authorization"), SCOPES[kind])
 
     async def _json(self, asked: Asked) -> Response:
         body = await whole(asked.request, self.services.settings.gateway.json_bytes)
@@ -123,6 +126,7 @@ class UpdateDoor:
     async def _file(self, asked: Asked, form: Format) -> Response:
         async with AsyncExitStack() as stack:
             body = await stack.enter_async_context(spooled(asked.request, self.services.settings.gateway.file_bytes))
+            await self._admit(asked.request, asked.kind)  # it may have been on its way for hours
             read = partial(_read_file, body.file, form, asked.kind)
             return await self._many(asked, read, body.digest, None)
 

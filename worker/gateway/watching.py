@@ -7,10 +7,11 @@ https://html.spec.whatwg.org/multipage/server-sent-events.html
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from http import HTTPStatus
 from typing import Annotated
 
@@ -22,7 +23,7 @@ from starlette.responses import Response, StreamingResponse
 
 from worker.core.access import Holder, Scope
 from worker.gateway.answers import as_json
-from worker.gateway.parameters import refuse_nul
+from worker.gateway.parameters import refuse_nul, refuse_unknown
 from worker.gateway.problems import Problem
 from worker.gateway.reading import seen_batch
 from worker.gateway.services import Services
@@ -67,11 +68,11 @@ class Watcher:
     _looked: asyncio.Event = field(default_factory=asyncio.Event)
     _looking: asyncio.Task[None] | None = None
 
-    async def events(self, batch: int, last: str) -> AsyncIterator[str]:
+    async def events(self, batch: int, last: str, may_go_on: Callable[[], Awaitable[bool]]) -> AsyncIterator[str]:
         yield f"retry: {COME_BACK_IN_MS}\n\n"
         quiet = 0.0
         with self._watching(batch):
-            while not self.stopping.is_set():
+            while not self.stopping.is_set() and await may_go_on():
                 seen = self._seen.get(batch)
                 if seen and seen.id != last:
                     last, quiet = seen.id, 0.0
@@ -104,7 +105,8 @@ class Watcher:
     async def _look(self) -> None:
         while self._watched and not self.stopping.is_set():
             with suppress(SQLAlchemyError):  # the database is away: who watches waits with it
-                self._seen |= await asyncio.to_thread(self._read, list(self._watched))
+                seen = await asyncio.to_thread(self._read, list(self._watched))
+                self._seen = {batch: one for batch, one in seen.items() if batch in self._watched}
             self._tell()
             with suppress(TimeoutError):
                 await asyncio.wait_for(self.stopping.wait(), LOOK_EVERY)
@@ -128,10 +130,12 @@ def watching_routes(services: Services) -> APIRouter:
     async def admitted(request: Request) -> Holder:
         holder = await services.doorkeeper.admit(request.headers.get("authorization"), Scope.READ)
         refuse_nul(request)
+        refuse_unknown(request.query_params, ())
         return holder
 
     @router.get("/batches/{batch}/events")
     async def batch_events(
+        request: Request,
         batch: str,
         reader: Annotated[Holder, Depends(admitted)],
         last: Annotated[str, Header(alias="Last-Event-ID")] = "",
@@ -143,8 +147,11 @@ def watching_routes(services: Services) -> APIRouter:
         if watcher.is_full:
             words = "more batches are watched than can be; ask for the batch itself"
             raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "busy", words, headers={"Retry-After": "5"})
+        may_go_on = partial(services.doorkeeper.still_admits, request.headers.get("authorization"), Scope.READ)
         return StreamingResponse(
-            watcher.events(int(batch), last), media_type="text/event-stream", headers={"Cache-Control": "no-store"}
+            watcher.events(int(batch), last, may_go_on),
+            media_type="text/event-stream",
+            headers={"Cache-Control": "no-store"},
         )
 
     return router
