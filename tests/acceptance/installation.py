@@ -176,7 +176,7 @@ class Installation:
     def ended(self, *batch_ids: int) -> bool:
         return all(self.batch(batch_id).completed_at for batch_id in batch_ids)
 
-    def await_end(self, *batch_ids: int, seconds: float = 90) -> None:
+    def await_end(self, *batch_ids: int, seconds: float = 180) -> None:
         wait_until(lambda: self.ended(*batch_ids), f"batches {batch_ids} end", seconds=seconds)
 
     def states(self, *batch_ids: int) -> dict[str, int]:

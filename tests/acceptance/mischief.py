@@ -46,7 +46,7 @@ def freeze(process: ProcessContainer, installation: Installation) -> Lift:
         _send(family, signal.SIGCONT)
         return False
 
-    wait_until(stops_outside_of_a_transaction, f"{process.name} is stopped", seconds=30)
+    wait_until(stops_outside_of_a_transaction, f"{process.name} is stopped", seconds=90)
     return lambda: _send(family, signal.SIGCONT)
 
 

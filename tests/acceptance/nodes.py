@@ -15,8 +15,8 @@ from tests.services import processes
 from tests.services.valkey import ValkeyServer
 from worker.app import make_app
 
-START_PATIENCE = 25.0  # a loaded machine imports for seconds
-STOP_PATIENCE = 30.0
+START_PATIENCE = 90.0  # a loaded machine imports for seconds
+STOP_PATIENCE = 60.0
 
 
 @dataclass(frozen=True, slots=True)

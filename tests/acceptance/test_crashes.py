@@ -37,7 +37,7 @@ def test_requests_that_the_remote_holds_while_their_worker_dies_have_one_effect(
     numbers = range(8)
     site.remote.script([{"match": {"method": "PATCH"}, "times": len(numbers), "fault": HELD}])
     batch = site.accept(wish(number, 2.5) for number in numbers)
-    wait_until(lambda: len(site.remote.arrivals()) == len(numbers), "the remote holds them", seconds=30)
+    wait_until(lambda: len(site.remote.arrivals()) == len(numbers), "the remote holds them", seconds=90)
     for name in ("worker-1", "worker-2"):
         site.started[name].kill()
     assert not site.remote.effects()
@@ -83,7 +83,7 @@ def test_a_database_that_restarts_under_load_loses_nothing(
         site.start_all()
         numbers = range(1_500)
         batch = site.accept(wish(number, 4.5) for number in numbers)
-        wait_until(lambda: site.batch(batch).succeeded > 300, "it is under way", seconds=30)
+        wait_until(lambda: site.batch(batch).succeeded > 300, "it is under way", seconds=90)
         postgres_server.restart()
         site.await_end(batch)
         assert site.states(batch) == {JobState.SUCCEEDED: len(numbers)}
@@ -98,7 +98,7 @@ def test_a_worker_that_starts_before_its_broker_comes_alive_by_itself(site: Inst
     site.started["worker-2"].kill()
     site.broker.kill()
     worker.start()
-    wait_until(lambda: "Cannot connect" in worker.logs(), "the worker misses its broker", seconds=60)
+    wait_until(lambda: "Cannot connect" in worker.logs(), "the worker misses its broker", seconds=90)
     site.broker.restart()
     worker.ready()
     batch = site.accept(wish(number, 5.5) for number in range(50))

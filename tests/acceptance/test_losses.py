@@ -12,8 +12,8 @@ from schemas.lanes import Lane
 from tests.acceptance.installation import TOKEN, Installation, wait_until
 from tests.acceptance.wishes import target_of, wish
 
-INTERACTIVE_WITHIN = 5.0  # P10
-STOPS_WITHIN = 10.0  # a chunk's time, a request's, a loaded machine's
+MEANWHILE = 600  # bulk requests before an urgent one: half the batch, and less than P10's five seconds of them
+STOPS_WITHIN = 30.0  # a chunk's time, a request's, a loaded machine's
 
 
 def assert_each_done_once(installation: Installation, batch: int, values: dict[str, float]) -> None:
@@ -33,7 +33,7 @@ def updates_seen(installation: Installation) -> int:
 
 
 def wait_until_under_way(installation: Installation, batch: int) -> None:
-    wait_until(lambda: installation.batch(batch).succeeded > 50, "the batch is under way", seconds=30)
+    wait_until(lambda: installation.batch(batch).succeeded > 50, "the batch is under way", seconds=90)
     assert installation.batch(batch).completed_at is None
 
 
@@ -87,8 +87,8 @@ def test_an_expired_token_puts_the_remote_aside_and_fails_no_job(installation: I
     numbers = range(200)
     installation.remote.settings(token="a newer one")
     batch = installation.accept(wish(number, 5.25) for number in numbers)
-    wait_until(lambda: installation.quarantined() is not None, "the remote is put aside", seconds=30)
-    wait_until(lambda: installation.probes() >= 1, "it is probed", seconds=30)
+    wait_until(lambda: installation.quarantined() is not None, "the remote is put aside", seconds=90)
+    wait_until(lambda: installation.probes() >= 1, "it is probed", seconds=90)
     assert set(installation.states(batch)) <= {JobState.PENDING, JobState.RUNNING}
     assert updates_seen(installation) < len(numbers), "not each job has to be told"
     installation.remote.settings(token=TOKEN)
@@ -101,13 +101,13 @@ def test_an_expired_token_puts_the_remote_aside_and_fails_no_job(installation: I
 def test_an_interactive_change_overtakes_a_bulk_batch(installation: Installation) -> None:
     bulk = installation.accept(wish(number, 6.25) for number in range(1_200))
     wait_until_under_way(installation, bulk)
-    waits = []
+    asked = {}
     for number in range(5_000, 5_003):
-        asked = time.monotonic()
-        urgent = installation.accept([wish(number, 7.25)], Lane.INTERACTIVE)
-        installation.await_end(urgent, seconds=30)
-        (sent,) = [one.at for one in installation.remote.arrivals() if one.name == target_of(number).name]
-        waits.append(sent - asked)
-    assert installation.batch(bulk).completed_at is None, "the bulk batch was there all the time"
-    assert max(waits) < INTERACTIVE_WITHIN, waits
+        asked[target_of(number).name] = time.monotonic()
+        installation.await_end(installation.accept([wish(number, 7.25)], Lane.INTERACTIVE))
     installation.await_end(bulk)
+    arrivals = installation.remote.arrivals()
+    for name, since in asked.items():
+        (sent,) = [one.at for one in arrivals if one.name == name]
+        assert sum(since < one.at < sent for one in arrivals) < MEANWHILE
+    assert max(one.at for one in arrivals) > sent, "the bulk batch was there all the time"

@@ -50,7 +50,7 @@ def _send(sender: Celery, *arguments: Any, **named: Any) -> None:
 
 
 def _await(site: Installation, agents: set[str]) -> None:
-    wait_until(lambda: agents <= there(site.runtime.database), f"{agents} are there", seconds=30)
+    wait_until(lambda: agents <= there(site.runtime.database), f"{agents} are there", seconds=90)
 
 
 def test_what_another_service_sends_is_taken_and_what_is_no_event_set_aside(site: Installation, sender: Celery) -> None:
@@ -60,7 +60,7 @@ def test_what_another_service_sends_is_taken_and_what_is_no_event_set_aside(site
     _send(sender, told("joined", "dan", id_="4"))
     _send(sender, [told("joined", "ann", id_="1")], "and more")
     _await(site, {"ann", "bob", "cid", "dan"})
-    wait_until(lambda: len(aside(database)) == 2, "both are set aside", seconds=30)
+    wait_until(lambda: len(aside(database)) == 2, "both are set aside", seconds=90)
     assert {row.event_id: row.door for row in rows(database)} == dict.fromkeys("1234", "celery")
     assert sorted(one.reason.partition(":")[0] for one in aside(database)) == [
         "the task takes one argument", "type",
@@ -71,7 +71,7 @@ def test_a_message_whose_worker_process_dies_is_taken_once(site: Installation, s
     processes = [child for name in ("worker-1", "worker-2") for child in descendants(site.started[name].pid)]
     with site.runtime.database.write():  # nobody else gets in: the message is in one's hands
         _send(sender, [told("joined", "eve", id_="5")])
-        wait_until(lambda: not _queued(site), "one has taken it", seconds=30)
+        wait_until(lambda: not _queued(site), "one has taken it", seconds=90)
         for each in processes:
             os.kill(each, signal.SIGKILL)
     _await(site, {"eve"})
@@ -88,7 +88,7 @@ def test_while_the_database_is_away_a_message_waits_in_its_queue(
         with Celery(broker=own_valkey.url, broker_transport_options=PREFIX) as sender:
             postgres_server.stop()
             _send(sender, [told("joined", "fay", id_="6"), "nobody"])
-            wait_until(lambda: "roster_events_wait" in worker.logs(), "it goes back", seconds=60)
+            wait_until(lambda: "roster_events_wait" in worker.logs(), "it goes back", seconds=90)
             postgres_server.restart()
         _await(site, {"fay"})
         assert (len(rows(site.runtime.database)), len(aside(site.runtime.database))) == (1, 1)

@@ -112,31 +112,35 @@ def total(samples: Samples, name: str, **labels: str) -> float:
 
 def test_all_children_of_a_worker_count_into_one_series_and_the_sums_are_the_remotes(watched: Watched) -> None:
     watched.installation.await_end(watched.installation.accept(wish(target, 11.25) for target in range(TARGETS)))
-    wait_until(
-        lambda: total(scraped(watched.worker), "coachsync_jobs_total", outcome="succeeded") == TARGETS,
-        "all are counted",
-        seconds=10,
-    )
+
+    def is_counted() -> bool:
+        samples = scraped(watched.worker)
+        done = total(samples, "coachsync_jobs_total", outcome="succeeded") == TARGETS
+        return done and total(samples, "coachsync_chunks_running") == 0
+
+    wait_until(is_counted, "all are counted, and every chunk has ended", seconds=90)
     samples = scraped(watched.worker)
     assert {dict(labels)["process"] for _, labels in samples} == {"worker-0"}
     assert total(samples, "coachsync_request_seconds_count") == total(samples, "coachsync_requests_total")
     assert total(samples, "coachsync_permits_total", outcome="granted") >= TARGETS
     assert total(samples, "coachsync_jobs_claimed_total", lane="bulk") == total(samples, "coachsync_jobs_total")
     assert total(samples, "coachsync_chunk_seconds_count") >= 1
-    assert total(samples, "coachsync_chunks_running") == 0
-    wait_until(lambda: _requests(watched) == len(watched.installation.remote.arrivals()), "all are counted", seconds=10)
+    wait_until(lambda: _requests(watched) == len(watched.installation.remote.arrivals()), "all are counted", seconds=90)
 
 
 def test_the_fleet_is_shown_by_the_loops_and_each_name_is_in_the_catalogue(watched: Watched) -> None:
-    wait_until(
-        lambda: scraped(watched.loops)["coachsync_processes", frozenset({("role", "worker")})] == 1, "", seconds=10
-    )
+
+    def is_shown() -> bool:
+        samples = scraped(watched.loops)
+        at_work = samples["coachsync_processes", frozenset({("role", "worker")})] == 1
+        return at_work and total(samples, "coachsync_batches_open") == 0
+
+    wait_until(is_shown, "the worker is shown, and that all has ended", seconds=90)
     samples = scraped(watched.loops)
     assert total(samples, "coachsync_source_up") == 2
     assert total(samples, "coachsync_processes", role="loops") == 1
     assert total(scraped(watched.gateway), "coachsync_processes", role="loops") == 1, "so does a gateway"
     assert total(samples, "coachsync_requests_in_flight_limit", remote="default") == 32
-    assert total(samples, "coachsync_batches_open") == 0
     assert total(samples, "coachsync_loop_passes_total", loop="dispatcher") > 0
     names = {name for one in EVERY for name in one.samples}
     shown = {name for name, _ in samples} | {name for name, _ in scraped(watched.worker)}
@@ -158,11 +162,11 @@ def test_the_gateway_shows_every_process_with_its_home(watched: Watched) -> None
 @pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize("question", list(Question))
 def test_what_runs_is_live_started_and_ready(watched: Watched, role: str, question: Question) -> None:
-    wait_until(lambda: watched.is_well(role, question), f"{role}: {question}", seconds=20)
+    wait_until(lambda: watched.is_well(role, question), f"{role}: {question}", seconds=90)
 
 
 def test_the_command_says_it_to_a_probe(watched: Watched) -> None:
-    wait_until(lambda: watched.is_well("loops", Question.READY), "the loops are ready", seconds=20)
+    wait_until(lambda: watched.is_well("loops", Question.READY), "the loops are ready", seconds=90)
     asked = [sys.executable, "-m", "worker.cli", "health", "loops", "--ready", "--json"]
     done = subprocess.run(asked, env=watched.installation.env, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, "")
@@ -187,8 +191,8 @@ def test_a_role_that_nobody_has_is_not_live(tmp_path: Path) -> None:
 def test_a_process_that_stands_still_is_not_live_until_it_goes_on(watched: Watched, role: str) -> None:
     process: ProcessContainer = getattr(watched, role)
     with _stopped(process):
-        wait_until(lambda: not watched.is_well(role, Question.LIVE, SHORT), "it is not live", seconds=20)
-    wait_until(lambda: watched.is_well(role, Question.LIVE, SHORT), "it is live again", seconds=20)
+        wait_until(lambda: not watched.is_well(role, Question.LIVE, SHORT), "it is not live", seconds=90)
+    wait_until(lambda: watched.is_well(role, Question.LIVE, SHORT), "it is live again", seconds=90)
 
 
 def test_a_worker_that_is_connected_and_takes_nothing_although_messages_wait_is_not_live(watched: Watched) -> None:
@@ -199,13 +203,13 @@ def test_a_worker_that_is_connected_and_takes_nothing_although_messages_wait_is_
         control.cancel_consumer(queue)
     try:
         batch = installation.accept([wish(3, 44.75)])
-        wait_until(lambda: not watched.is_well("worker", Question.LIVE, SHORT), "it is not live", seconds=30)
+        wait_until(lambda: not watched.is_well("worker", Question.LIVE, SHORT), "it is not live", seconds=90)
         assert watched.reasons("worker", Question.LIVE, SHORT)[0].startswith("worker-0: the consumer has not passed")
         assert watched.is_well("loops", Question.LIVE)
     finally:
         for queue in queues:
             control.add_consumer(queue)
-    wait_until(lambda: watched.is_well("worker", Question.LIVE, SHORT), "it is live again", seconds=30)
+    wait_until(lambda: watched.is_well("worker", Question.LIVE, SHORT), "it is live again", seconds=90)
     installation.await_end(batch)
 
 
@@ -219,10 +223,10 @@ def test_one_trace_goes_from_the_producer_to_the_webhook(watched: Watched) -> No
         program = [sys.executable, "-c", PRODUCER]
         done = subprocess.run(program, input=update, env=env, capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 0, done.stderr
-        wait_until(lambda: bool(those.got), "the world is told", seconds=30)
+        wait_until(lambda: bool(those.got), "the world is told", seconds=90)
         _, trace, parent, _ = those.got[0].headers["traceparent"].split("-")
         wanted = {"accept", "job", "request", "webhook"}
-        wait_until(lambda: _names(watched, trace) >= wanted, "all is traced", seconds=30)
+        wait_until(lambda: _names(watched, trace) >= wanted, "all is traced", seconds=90)
     spans = {span.name: span for span in watched.collector.of(trace)}
     assert spans.keys() == wanted
     assert {name: span.service for name, span in spans.items()} == {
@@ -255,8 +259,8 @@ def test_a_trace_that_a_producer_brings_to_the_gateway_goes_on(watched: Watched)
     update = wish(2, 66.25).model_dump(mode="json", by_alias=True, exclude_none=True)
     answer = httpx.post(f"{url[1]}/v1/target-updates", json=update, headers=headers)
     assert answer.is_success, answer.text
-    wait_until(lambda: {"job", "request"} <= _names(watched, trace), "the job is traced", seconds=30)
-    wait_until(lambda: _root(watched, trace) == ("coachsync-gateway", "d" * 16), "by the request's span", seconds=30)
+    wait_until(lambda: {"job", "request"} <= _names(watched, trace), "the job is traced", seconds=90)
+    wait_until(lambda: _root(watched, trace) == ("coachsync-gateway", "d" * 16), "by the request's span", seconds=90)
 
 
 def _root(watched: Watched, trace: str) -> tuple[str, str]:
@@ -276,7 +280,7 @@ def test_while_the_broker_is_away_they_are_live_and_not_ready(watched: Watched) 
     watched.valkey.kill()
     try:
         for role in ("worker", "loops"):
-            wait_until(partial(watched.reasons, role, Question.READY), f"{role} is not ready", seconds=20)
+            wait_until(partial(watched.reasons, role, Question.READY), f"{role} is not ready", seconds=90)
             assert watched.is_well(role, Question.LIVE)
             assert "the broker is away" in watched.reasons(role, Question.READY)[0]
         assert watched.is_well("deliverer", Question.READY)
@@ -284,7 +288,7 @@ def test_while_the_broker_is_away_they_are_live_and_not_ready(watched: Watched) 
     finally:
         watched.valkey.restart()
     for role in ("worker", "loops"):
-        wait_until(partial(watched.is_well, role, Question.READY), f"{role} is ready again", seconds=40)
+        wait_until(partial(watched.is_well, role, Question.READY), f"{role} is ready again", seconds=90)
 
 
 def _requests(watched: Watched) -> float:

@@ -122,11 +122,11 @@ def test_the_tutorial_is_what_happens(terminal: Terminal) -> None:
     for step in steps(page):
         if step.stays:
             logs.append(log := terminal.leave_running(step.command))
-            wait_until(lambda: bool(re.search(as_regex(step.printed), log.read_text())), step.command, seconds=60)  # noqa: B023 - waited for here
+            wait_until(lambda: bool(re.search(as_regex(step.printed), log.read_text())), step.command, seconds=90)  # noqa: B023 - waited for here
             continue
         said = terminal.type(step.command)
         assert re.fullmatch(as_regex(step.printed), said), f"{step.command}\n\nprinted\n\n{said}"
-    wait_until(lambda: "target.updated" in logs[1].read_text(), "the webhook comes", seconds=30)
+    wait_until(lambda: "target.updated" in logs[1].read_text(), "the webhook comes", seconds=90)
     assert "result=already_there" in logs[1].read_text()
 
 

@@ -21,7 +21,7 @@ from worker.embedded.parent_death import die_with
 from worker.embedded.restarts import RestartPolicy
 from worker.embedded.supervisor import Supervisor
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 SHORT = timedelta(milliseconds=20)
 POLICY = RestartPolicy(first_wait=SHORT, longest_wait=SHORT, quick=timedelta(seconds=5), quick_deaths=3)
 _CLEAN = multiprocessing.get_context("forkserver")  # forks, quickly, from a process that has run no other test
@@ -201,12 +201,12 @@ def test_a_child_that_ignores_the_signal_is_killed_when_its_grace_is_over(tmp_pa
         begun = time.monotonic()
         run.signal(signal.SIGTERM)
         assert run.ended() == 0
-        assert 0.3 <= time.monotonic() - begun < 5
+        assert time.monotonic() - begun >= 0.3
         assert gone(pids)
 
 
 def test_a_second_signal_kills_at_once(tmp_path: Path) -> None:
-    grace = timedelta(seconds=60)
+    grace = timedelta(hours=1)
     with supervised(tmp_path, child("a", STUBBORN, grace=grace), child("b", STUBBORN, grace=grace)) as run:
         pids = run.has(2).pids()
         run.signal(signal.SIGINT)

