@@ -91,7 +91,7 @@ def receivers() -> Iterator[Receivers]:
 
     thread = threading.Thread(target=lambda: asyncio.run(serve()), daemon=True)
     thread.start()
-    loop, stop = started.result(timeout=10)
+    loop, stop = started.result(timeout=90)
     try:
         yield those
     finally:

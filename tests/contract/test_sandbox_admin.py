@@ -182,5 +182,5 @@ def test_it_stops_cleanly_on_a_signal(number: signal.Signals) -> None:
         assert run.stdout
         assert run.stdout.readline().startswith("http://127.0.0.1:")
         os.kill(run.pid, number)
-        out, err = run.communicate(timeout=10)
+        out, err = run.communicate(timeout=90)
     assert (run.returncode, out, err) == (0, "stopped\n", "")

@@ -52,14 +52,14 @@ def _through_curl(method: str, url: str, body: str) -> tuple[int, str]:
     assert CURL
     posted = ["-H", "Content-Type: application/json", "-d", body] if body else []
     command = [CURL, "--silent", "--show-error", "--noproxy", "*", "-i", "-X", method, url, *posted]
-    printed = subprocess.run(command, check=True, capture_output=True, text=True, timeout=10).stdout
+    printed = subprocess.run(command, check=True, capture_output=True, text=True, timeout=90).stdout
     head, _, answer = printed.partition("\n\n")
     return int(head.split()[1]), answer
 
 
 def _through_http_client(method: str, url: str, body: str) -> tuple[int, str]:
     parts = urlsplit(url)
-    connection = HTTPConnection(parts.netloc, timeout=10)
+    connection = HTTPConnection(parts.netloc, timeout=90)
     try:
         headers = {"Content-Type": "application/json"} if body else {}
         connection.request(method, f"{parts.path}?{parts.query}", body=body or None, headers=headers)

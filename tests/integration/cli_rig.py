@@ -90,7 +90,7 @@ class Session:
     terminal: int
     seen: str = ""
 
-    def wait_for(self, words: str, seconds: float = 30) -> None:
+    def wait_for(self, words: str, seconds: float = 90) -> None:
         """Read the terminal until it has shown ``words``."""
         deadline = time.monotonic() + seconds
         while words not in self.seen:
@@ -98,7 +98,7 @@ class Session:
             if select.select([self.terminal], [], [], 0.1)[0]:
                 self.seen += self._read()
 
-    def end(self, seconds: float = 30) -> Said:
+    def end(self, seconds: float = 90) -> Said:
         """Wait for its end, reading what it still shows: a full terminal would hold it up."""
         deadline = time.monotonic() + seconds
         while self.process.poll() is None:

@@ -169,7 +169,7 @@ def job(store: Database, id_: int) -> Job:
 
 def all_jobs(store: Database) -> dict[int, Job]:
     with store.read() as session:
-        return {one.id: one for one in session.execute(select(Job)).scalars()}
+        return {one.id: one for one in session.execute(select(Job).order_by(col(Job.id))).scalars()}
 
 
 def open_jobs(store: Database) -> list[int]:

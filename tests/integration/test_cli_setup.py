@@ -88,7 +88,7 @@ def test_where_all_is_in_place_the_doctor_finds_nothing_to_do_and_ends_with_0(
             found.update(examined(whole, 0))
             return found["broker"][0] == "ok"
 
-        processes.wait_until(well, "the worker answers", seconds=30)
+        processes.wait_until(well, "the worker answers", seconds=90)
         processes.end(worker, signal.SIGKILL)
         assert {operation for operation, _ in sandbox.ledger.counts()} == {"get_target"}
     assert {health for health, _, _ in found.values()} == {"ok"}

@@ -115,7 +115,7 @@ def test_with_a_worker_and_loops_all_is_well_and_without_the_worker_it_is_not(
     worker = processes.spawn(
         [sys.executable, "-m", "worker.cli", "worker", "-c", "1"], tmp_path / "worker.log", env=dict(coachsync.environ)
     )
-    processes.wait_until(lambda: bool(coachsync.json("status")["workers"]), "the worker answers", seconds=30)
+    processes.wait_until(lambda: bool(coachsync.json("status")["workers"]), "the worker answers", seconds=90)
     report = coachsync.json("status")
     assert (report["verdict"], report["well"]) == ("all well: 1 remote ok, 1 worker (1 process)", True)
     (remote,) = report["remotes"]

@@ -415,7 +415,7 @@ def test_deliver_sends_until_it_is_stopped_exits_0_and_logs_no_secret(
     environ = {**coachsync.environ, "PATH": "/usr/bin:/bin", "COACHSYNC_CONFIG": str(tmp_path / "coachsync.toml")}
     process = processes.spawn([sys.executable, "-m", "worker.cli", "webhooks", "deliver"], log, env=environ)
     try:
-        processes.wait_until(lambda: left(store) == 0, "all is delivered", seconds=20)
+        processes.wait_until(lambda: left(store) == 0, "all is delivered", seconds=90)
     finally:
         code = processes.end(process)
     text = log.read_text()

@@ -32,7 +32,7 @@ class Listening:
     noted: list[str] = field(default_factory=list)
 
     def post(self, headers: Mapping[str, str | bytes], body: bytes = BODY, method: str = "POST") -> int:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=90)
         try:
             connection.request(method, "/hooks", body, dict(headers))  # type: ignore[arg-type]  # it takes bytes
             return connection.getresponse().status
@@ -42,7 +42,7 @@ class Listening:
     def end(self) -> int:
         """Stopped as a person does it."""
         self.process.send_signal(signal.SIGINT)
-        out, err = self.process.communicate(timeout=10)
+        out, err = self.process.communicate(timeout=90)
         self.said, self.noted = out.splitlines(), err.splitlines()
         return self.process.returncode
 
@@ -146,7 +146,7 @@ def test_people_get_a_line_a_message_which_steers_no_terminal_and_a_port_in_use_
         capture_output=True,
         text=True,
         check=False,
-        timeout=20,
+        timeout=90,
     )
     assert second.returncode == 2
     assert re.fullmatch(rf"error: 127\.0\.0\.1:{one.port} cannot be listened on: .*\n", second.stderr), second.stderr

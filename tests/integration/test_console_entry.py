@@ -190,7 +190,7 @@ def test_the_gateway_of_the_command_has_it(store: Database, tmp_path: Path) -> N
     environ = {**os.environ, **command_on(store, tmp_path).environ}  # noqa: TID251 - a child's environment
     pid = spawn([sys.executable, "-m", "worker.cli", "gateway", "--port", "0"], log, env=environ)
     try:
-        wait_until(lambda: "listens at" in log.read_text(), "the gateway listens", seconds=30)
+        wait_until(lambda: "listens at" in log.read_text(), "the gateway listens", seconds=90)
         (url,) = re.findall(r"listens at (\S+)", log.read_text())
         with httpx.Client(follow_redirects=True) as browser:
             page = browser.get(f"{url}/console")

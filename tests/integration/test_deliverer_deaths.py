@@ -55,7 +55,7 @@ def test_of_two_processes_one_is_killed_and_the_other_takes_over_all_of_it_under
         processes.wait_until(lambda: len(receiver.got) > 20, "some have arrived")
         killed = endpoint(store, "ep_a").owner or ""
         processes.end(pids[killed], signal.SIGKILL)
-        processes.wait_until(lambda: left(store) == 0, "the other has delivered all", seconds=60)
+        processes.wait_until(lambda: left(store) == 0, "the other has delivered all", seconds=90)
         (other,) = {*pids} - {killed}
         assert processes.end(pids[other]) == 0, (tmp_path / f"{other}.log").read_text()
     finally:
@@ -81,7 +81,7 @@ def test_a_database_that_restarts_costs_no_message(
     deliverer = spawn(database, "one", tmp_path, PATIENT.lease)
     processes.wait_until(lambda: len(receiver.got) > 10, "it has begun")
     postgres_server.restart()
-    processes.wait_until(lambda: left(database) == 0, "all is delivered", seconds=60)
+    processes.wait_until(lambda: left(database) == 0, "all is delivered", seconds=90)
     assert processes.end(deliverer) == 0, (tmp_path / "one.log").read_text()
     assert Counter(receiver.ids()) == Counter(one.id for one in messages(database)), "each once: all was recorded later"
     database.close()

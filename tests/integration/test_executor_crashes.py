@@ -62,7 +62,7 @@ def rescued(store: Database, *ids: int) -> list[int]:
     """Once their leases have ended."""
     lose_lease(store, *ids)
     with store.write() as session:
-        return rescue(session)
+        return sorted(rescue(session))
 
 
 async def assert_done_once(rig: Rig, *jobs: int, numbers: list[int]) -> None:

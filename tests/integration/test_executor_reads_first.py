@@ -148,9 +148,9 @@ def test_a_write_that_lands_after_its_lease_was_lost_is_repaired(store: Database
     """A worker hangs in its request; its job is rescued and superseded; its write arrives after the newer one's."""
 
     async def scene() -> None:
-        async with rigged(store) as rig:
+        async with rigged(store, Options(request_timeout=timedelta(minutes=1))) as rig:
             other = await rig.beside()
-            rig.script({"kind": "delay", "delay": 0.4})
+            rig.script({"kind": "delay", "delay": 1.5})
             (older,) = rig.accept(wish(2, 30.0))
             hanging = asyncio.create_task(rig.run(older))
             await rig.arrival()

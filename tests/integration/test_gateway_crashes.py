@@ -62,7 +62,7 @@ def start(store: Database, tmp_path: Path) -> Iterator[Callable[[], Process]]:
             assert processes.alive(pid), log.read_text()
             return re.search(r"listens at http://([\d.]+):(\d+)", log.read_text())
 
-        wait_until(lambda: listens() is not None, "the gateway listens", seconds=30)
+        wait_until(lambda: listens() is not None, "the gateway listens", seconds=90)
         found = listens()
         assert found
         headers = {"Authorization": f"Bearer {token}"}
@@ -99,7 +99,7 @@ def test_killed_in_the_middle_of_a_file_it_goes_on_with_the_same_key(
     first = start()
     with ThreadPoolExecutor(1) as thread:
         asked = thread.submit(first.client.post, TARGETS, content=CSV, headers=headers)
-        wait_until(lambda: counted(store)[1] > 0, "a page is committed", seconds=30)
+        wait_until(lambda: counted(store)[1] > 0, "a page is committed", seconds=90)
         processes.end(first.pid, signal.SIGKILL)
         with pytest.raises(httpx.TransportError):
             asked.result()
@@ -122,7 +122,7 @@ def test_killed_after_the_commit_and_before_the_answer_was_read_it_doubles_nothi
     )
     with socket.create_connection(first.address) as connection:
         connection.sendall(head.encode() + body)
-        wait_until(lambda: counted(store)[1] == 1, "it is committed", seconds=30)
+        wait_until(lambda: counted(store)[1] == 1, "it is committed", seconds=90)
         processes.end(first.pid, signal.SIGKILL)
     again = start().client.post(
         TARGETS, content=body, headers={"Content-Type": "application/json", "Idempotency-Key": "k"}
@@ -141,7 +141,7 @@ def test_asked_to_stop_it_answers_what_it_has_begun_and_ends_what_would_not_end(
         lines = events.iter_lines()
         assert next(lines)
         asked = thread.submit(one.client.post, TARGETS, content=CSV, headers={"Content-Type": "text/csv"})
-        wait_until(lambda: counted(store)[1] > 1, "a page is committed", seconds=30)
+        wait_until(lambda: counted(store)[1] > 1, "a page is committed", seconds=90)
         os.kill(one.pid, signal.SIGTERM)
         assert (asked.result().status_code, asked.result().json()["accepted"]) == (202, ROWS)
         list(lines)

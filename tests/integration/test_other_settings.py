@@ -54,7 +54,7 @@ def test_a_worker_is_told_of_too_and_all_are_in_one_line(coachsync: Command, val
     loops = beat(more, tmp_path)
     command = [sys.executable, "-m", "worker.cli", "worker", "-c", "1"]
     worker = processes.spawn(command, tmp_path / "worker.log", env=dict(more.environ))
-    processes.wait_until(lambda: bool(more.json("status")["workers"]), "the worker answers", seconds=30)
+    processes.wait_until(lambda: bool(more.json("status")["workers"]), "the worker answers", seconds=90)
     (name,) = more.json("status")["workers"]
     assert more.json("status")["verdict"] == "all well: 1 remote ok, 1 worker (1 process)"
     assert here.json("status")["verdict"] == f"loops {loops} and worker {name} run {HAS}: {REMEDY}"

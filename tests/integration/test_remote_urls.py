@@ -153,7 +153,7 @@ def test_no_process_that_would_use_it_starts(store: Database, real: Command) -> 
     ]
     for process in started:
         with process:
-            assert process.communicate(timeout=30) == ("", REFUSED)
+            assert process.communicate(timeout=90) == ("", REFUSED)
             assert process.returncode == 2
 
 

@@ -120,7 +120,7 @@ def test_two_offers_of_one_key_at_the_same_time_are_one_batch(store: Database) -
 
     def offer_from(database: Database) -> tuple[Receipt, list[RowFate]]:
         fates: list[RowFate] = []
-        start.wait(timeout=10)
+        start.wait(timeout=90)
         return offer(database, *LONG, key="nightly", fates=fates), fates
 
     with ThreadPoolExecutor(len(others)) as pool:

@@ -90,7 +90,7 @@ def test_a_fleet_that_looks_at_once_shares_the_endpoints_without_a_double(store:
     start = Barrier(4)
 
     def grab(process: int) -> list[str]:
-        start.wait(timeout=10)
+        start.wait(timeout=90)
         found = [take(store, f"p{process}") for _ in range(4)]
         return [one.endpoint.id for one in found if one]
 

@@ -63,7 +63,7 @@ def test_a_new_file_that_many_open_at_once_is_opened_by_all(tmp_path: Path) -> N
 
         def open_it(_: int, url: str = url, start: Barrier = start) -> str:
             database = Database(url)
-            start.wait(timeout=10)
+            start.wait(timeout=90)
             with database.write() as session:
                 mode = str(session.execute(text("PRAGMA journal_mode")).scalar_one())
             database.close()
@@ -86,7 +86,7 @@ def test_a_second_writer_waits_for_the_first(sqlite_store: Database) -> None:
 
     thread = Thread(target=first)
     thread.start()
-    assert reading.wait(timeout=10)
+    assert reading.wait(timeout=90)
     with sqlite_store.write() as session:
         session.execute(text("UPDATE jobs SET failures = failures + 1"))
     thread.join()

@@ -362,7 +362,7 @@ def in_a_fleet(store: Database, step: Step) -> None:
     start = Barrier(4)
 
     def run(_: int) -> None:
-        start.wait(timeout=10)
+        start.wait(timeout=90)
         with store.write() as session:
             step(session)
 

@@ -56,7 +56,7 @@ def test_a_fleet_that_meets_the_failure_together_makes_one_quarantine_that_is_pr
     start = Barrier(4)
 
     def trip(_: int) -> bool:
-        start.wait(timeout=10)
+        start.wait(timeout=90)
         return put_aside(store)
 
     with ThreadPoolExecutor(4) as pool:
@@ -82,7 +82,7 @@ def test_the_probes_turn_has_one_taker_and_none_before_it_is_due(store: Database
     start = Barrier(4)
 
     def ask(_: int) -> bool:
-        start.wait(timeout=10)
+        start.wait(timeout=90)
         return take_turn(store)
 
     with ThreadPoolExecutor(4) as pool:

@@ -59,7 +59,7 @@ def test_many_claims_of_the_same_jobs_take_each_once(store: Database) -> None:
     start = Barrier(4)
 
     def claim_all(number: int) -> list[int]:
-        start.wait(timeout=10)
+        start.wait(timeout=90)
         return [one.id for one in take(store, *ids, owner=f"m-{number}")]
 
     with ThreadPoolExecutor(4) as pool:
@@ -76,7 +76,7 @@ def test_a_wish_beside_one_that_is_just_being_claimed_is_not_unchanged(store: Da
         with holding(store, older):
             accepting: Future[int] = pool.submit(job_of, store, wish(1, 10))
             wait_until_blocked(store)
-        newer = accepting.result(timeout=20)
+        newer = accepting.result(timeout=90)
     assert states(store, [older, newer]) == [RUNNING, PENDING]
     assert_adds_up(store)
 
@@ -113,7 +113,7 @@ def test_two_acceptances_of_one_target_leave_one_pending_wish(store: Database) -
     start = Barrier(4)
 
     def accept_many(number: int) -> None:
-        start.wait(timeout=10)
+        start.wait(timeout=90)
         for value in range(5):
             offer(store, wish(1, 10 * number + value), wish(2, 10 * number + value))
 
@@ -129,7 +129,7 @@ def test_two_acceptances_with_one_request_key_are_one_job_and_a_repeat(store: Da
     start = Barrier(2)
 
     def accept_one(_: int) -> Fate:
-        start.wait(timeout=10)
+        start.wait(timeout=90)
         return fates_of(store, wish(1, 10, request_key="k-1"))[0].fate
 
     with ThreadPoolExecutor(2) as pool:
@@ -141,7 +141,7 @@ def test_two_acceptances_with_one_request_key_and_other_content_are_a_job_and_a_
     start = Barrier(2)
 
     def accept_one(target: int) -> Fate:
-        start.wait(timeout=10)
+        start.wait(timeout=90)
         return fates_of(store, wish(target, 10, request_key="k-1"))[0].fate
 
     with ThreadPoolExecutor(2) as pool:
@@ -156,7 +156,7 @@ def test_the_last_two_jobs_of_a_batch_recorded_at_once_complete_it(store: Databa
         start = Barrier(2)
 
         def finish(number: int, held: list[Claimed] = held, start: Barrier = start) -> None:
-            start.wait(timeout=10)
+            start.wait(timeout=90)
             write(store, applied(held[number], 70))
 
         with ThreadPoolExecutor(2) as pool:

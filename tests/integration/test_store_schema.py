@@ -51,7 +51,7 @@ def test_processes_that_upgrade_at_once_all_succeed_and_one_does_the_work(databa
         assert starter.stdin
         starter.stdin.write("go\n")
         starter.stdin.flush()
-    told = sorted(starter.communicate(timeout=30)[0].strip() for starter in starters)
+    told = sorted(starter.communicate(timeout=90)[0].strip() for starter in starters)
     assert [starter.returncode for starter in starters] == [0, 0]
     newest = schema.newest()
     assert told == sorted([str((None, newest)), str((newest, newest))])

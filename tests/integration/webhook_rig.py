@@ -227,12 +227,12 @@ def receiving() -> Iterator[Receiver]:
 
     thread = threading.Thread(target=lambda: asyncio.run(serve()), name="receiver", daemon=True)
     thread.start()
-    loop, stop = started.result(timeout=10)
+    loop, stop = started.result(timeout=90)
     try:
         yield receiver
     finally:
         loop.call_soon_threadsafe(stop.set)
-        thread.join(timeout=10)
+        thread.join(timeout=90)
 
 
 def make(store: Database, receiver: Receiver, path: str = "a", **said: Any) -> str:

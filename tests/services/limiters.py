@@ -33,12 +33,12 @@ class SteppedClock:
 
 
 class SteppedRedis(Redis):
-    """Runs scripts with ``TIME`` read from a key, in TIME's own form; all else is Redis."""
+    """Runs scripts with ``TIME`` read from a key, in TIME's own form, and counts that no other time ends."""
 
     def register_script(self, script: Any) -> Any:
         stepped = script.replace("redis.call('TIME')", f"redis.call('LRANGE', '{_CLOCK}', 0, 1)")
         assert stepped != script
-        return super().register_script(stepped)
+        return super().register_script(stepped.replace("digits(2 * longest)", "digits(math.max(2 * longest, 3600000))"))
 
 
 @dataclass

@@ -117,7 +117,7 @@ def test_processes_that_ask_at_once_make_one_key_of_a_home(tmp_path: Path) -> No
         racer.stdin.write("\n")
         racer.stdin.flush()
     for racer in racers:
-        output, _ = racer.communicate(timeout=30)
+        output, _ = racer.communicate(timeout=90)
         told.append(output.split())
     assert told[0] == told[1] == told[2]
     assert len(set(told[0])) == len(homes)

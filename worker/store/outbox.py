@@ -38,9 +38,11 @@ class Listener:
 
 def listeners(session: Session) -> list[Listener]:
     columns = endpoints.c
-    query = select(
-        columns.id, columns.types, columns.customers, columns.usecases, columns.batches, columns.state
-    ).where(columns.state != DELETED)
+    query = (
+        select(columns.id, columns.types, columns.customers, columns.usecases, columns.batches, columns.state)
+        .where(columns.state != DELETED)
+        .order_by(columns.id)  # whoever tells of the same makes its deliveries in one order: none waits in a circle
+    )
     return [_listener(row) for row in session.execute(query)]
 
 
