@@ -33,7 +33,8 @@ from worker.store.engine import Database
 from worker.store.models import Job, Quarantine
 
 WINDOW = timedelta(seconds=3)  # longer than what a limiter without memory waits out
-REQUEST_TIMEOUT = timedelta(seconds=0.6)
+REQUEST_TIMEOUT = timedelta(seconds=10)  # no slowness of the machine looks like an answer that is late
+HURRIED = timedelta(seconds=0.6)
 TARGETS = sample_targets("acme", 60)
 TOKEN = "the-fleets-token"
 _CHUNKS = itertools.count(1)
@@ -77,9 +78,15 @@ class Rig:
         transport = await self.stack.enter_async_context(_transport(self.access.request_timeout))
         return Rig(self.store, self.sandbox, self.limiter, _executor(self.store, "beside"), access(self, transport))
 
+    async def effect(self) -> None:
+        """Something is written there, whenever it was asked for."""
+        async with asyncio.timeout(30):
+            while not self.sandbox.ledger.effects:  # noqa: ASYNC110 - a ledger sets no event
+                await asyncio.sleep(0.005)
+
     async def arrival(self) -> None:
         """The remote has got the first request."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not self.sandbox.ledger.arrivals:  # noqa: ASYNC110 - a ledger sets no event
                 await asyncio.sleep(0.005)
 

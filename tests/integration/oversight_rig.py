@@ -193,7 +193,7 @@ class Overseen:
         loop = asyncio.get_running_loop()
 
         def ask(_: str, call: Callable[[CoachingClient, Permit], Awaitable[Outcome[Any]]]) -> Read[Any] | NoPermit:
-            return asyncio.run_coroutine_threadsafe(read(self.rig.access, call, utc_now), loop).result(30)
+            return asyncio.run_coroutine_threadsafe(read(self.rig.access, call, utc_now), loop).result(90)
 
         return Reconciler(self.centre.store, self.reconcile, serve, ask, lambda _: gap, "tests:1")
 

@@ -13,7 +13,7 @@ from api_adapter.outcomes import Operation
 from api_adapter.sandbox.quota import Period
 from schemas.jobs import JobState, QuotaRecalculation, TargetCreation
 from schemas.names import profile_of
-from tests.integration.executor_rig import TARGETS, Options, Rig, rigged, wish
+from tests.integration.executor_rig import HURRIED, REQUEST_TIMEOUT, TARGETS, Options, Rig, rigged, wish
 from worker.clock import utc_now
 from worker.store.engine import Database, database_now
 from worker.store.models import KnownTarget
@@ -78,12 +78,14 @@ def test_a_target_is_created_and_known_by_the_name_that_the_remote_gave_it(store
 @pytest.mark.parametrize("fault", LEFT_IN_DOUBT.values(), ids=LEFT_IN_DOUBT)
 def test_a_creation_in_doubt_is_looked_for_and_made_once(store: Database, fault: Mapping[str, Any]) -> None:
     async def scene() -> None:
-        async with rigged(store) as rig:
+        late = fault["kind"] == "delay"
+        async with rigged(store, Options(request_timeout=HURRIED if late else REQUEST_TIMEOUT)) as rig:
             rig.script(fault, path="/v1/*/targets")
             (job,) = rig.accept(NEW)
             await rig.run(job)
             assert (rig.job(job).state, rig.job(job).read_first) == (JobState.PENDING, True)
-            await asyncio.sleep(0.5 if fault["kind"] == "delay" else 0)  # the remote is at work on it until then
+            if late:
+                await rig.effect()
             await rig.run_again(job)
             assert rig.job(job).state == JobState.SUCCEEDED
             assert made(rig) == [82.5]
