@@ -196,18 +196,31 @@ def test_workers_are_scaled_by_metrics_that_are_exported() -> None:
         assert re.fullmatch(r"\d+", trigger["metadata"]["threshold"])
 
 
-def test_promtool_takes_what_the_scaling_asks(tmp_path: Path) -> None:
+def test_only_what_a_worker_more_could_send_asks_for_one(tmp_path: Path) -> None:
     promtool = shutil.which("promtool")
     if promtool is None:
         pytest.skip("promtool is not on this machine")
     (scaled,) = (one for one in ALL if one["kind"] == "ScaledObject")
-    asked = [trigger["metadata"]["query"] for trigger in scaled["spec"]["triggers"]]
-    rules = [{"record": f"asked:{number}", "expr": query} for number, query in enumerate(asked)]
-    (tmp_path / "rules.yml").write_text(yaml.safe_dump({"groups": [{"name": "asked", "rules": rules}]}))
+    queries = {trigger["name"]: trigger["metadata"]["query"] for trigger in scaled["spec"]["triggers"]}
+    held = {
+        "quarantine": 'coachsync_remote_quarantined{remote="quarantine"}',
+        "cooldown": 'coachsync_cooldown_seconds{remote="cooldown"}',
+        "used": 'coachsync_limit_used_ratio{remote="used",window="1s"}',
+        "asked": 'coachsync_remote_paused_seconds{remote="asked",lane="every"}',
+        "paused": 'coachsync_remote_halted{remote="paused",lane="every"}',
+    }
+    series = {**dict.fromkeys(held.values(), "1x5")}
+    for remote, due in (("open", 7), *((name, 1000) for name in held)):
+        series[f'coachsync_jobs_due{{remote="{remote}",lane="interactive"}}'] = f"{due}x5"
+        series[f'coachsync_oldest_due_seconds{{remote="{remote}",lane="interactive"}}'] = f"{due}x5"
+    expected = [{"expr": query, "eval_time": "3m", "exp_samples": [{"value": 7}]} for query in queries.values()]
+    inputs = [{"series": name, "values": values} for name, values in series.items()]
+    tests = {"tests": [{"interval": "1m", "input_series": inputs, "promql_expr_test": expected}]}
+    (tmp_path / "tests.yml").write_text(yaml.safe_dump(tests))
     done = subprocess.run(
-        [promtool, "check", "rules", str(tmp_path / "rules.yml")], capture_output=True, text=True, check=False
+        [promtool, "test", "rules", str(tmp_path / "tests.yml")], capture_output=True, text=True, check=False
     )
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)

@@ -256,7 +256,7 @@ def _point_at_console(runtime: Runtime, home: Path, output: Output) -> None:
     new = NewToken(VIEWER, "demo", digest_of(token), {Scope.CONSOLE_VIEW}, lasts=VIEWER_LASTS)
     with runtime.database.write() as session:
         tokens.create(session, new)
-    output.say("\nSee it in a browser: this serves the console of what was just done, Ctrl-C ends it")
+    output.say("\nSee it in a browser (the rest has stopped, which the console says). Ctrl-C ends it")
     output.say(f"  {_command(home)} gateway --port {CONSOLE_PORT}")
     output.say(f"  http://127.0.0.1:{CONSOLE_PORT}/console, with the token {token}")
 
