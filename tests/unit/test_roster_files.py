@@ -109,6 +109,15 @@ def test_a_column_called_otherwise_in_the_settings_is_that_field_and_its_own_nam
     assert (bob.agent, bob.groups) == ("bob", ())
 
 
+def test_a_wrong_cell_is_told_with_the_column_that_it_stands_in() -> None:
+    named = columns(joined_at="Hired", groups="Team")
+    found = read("agent,Team,Hired\nann,a b,2025-01-01\n", columns=named)
+    ((groups, hired),) = [one.errors for one in found.bad]
+    assert (groups.field, hired.field) == ("groups[0]", "joinedAt")
+    assert groups.reason.endswith(', without spaces (column "Team")')
+    assert hired.reason.endswith(' like 2026-01-31T08:00:00Z (column "Hired")')
+
+
 def test_a_line_that_has_only_the_field_s_own_name_says_nothing_of_a_field_that_is_called_otherwise() -> None:
     _, bob = agents(
         read(line(Team=["night"]) + line(agent="bob", groups=["x"]), "r.jsonl", columns=columns(groups="Team"))

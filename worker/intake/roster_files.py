@@ -5,7 +5,7 @@ A roster with holes would have people leave who are there.
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -158,7 +158,7 @@ class _Reading:
         try:
             agent = RosterAgent.model_validate(fields)
         except ValidationError as refusal:
-            return errors_of(refusal, fields)
+            return tuple(self._in_its_column(error) for error in errors_of(refusal, fields))
         if self.form.only and agent.profile != self.form.profile:
             return (FieldError("profile", f"is not {self.form.profile}, which is to be imported", agent.profile),)
         key = (agent.profile, agent.agent)
@@ -166,6 +166,11 @@ class _Reading:
             return (FieldError("agent", f"stands in line {first} already", agent.agent),)
         self._agents[key] = agent
         return ()
+
+    def _in_its_column(self, error: FieldError) -> FieldError:
+        """Who wrote the file knows its columns, and not always our fields."""
+        named = getattr(self.form.columns, to_snake(error.field.partition("[")[0]), None)
+        return replace(error, reason=f'{error.reason} (column "{printable(named, 80)}")') if named else error
 
 
 def _with_lists(content: Fields) -> Fields:
