@@ -300,6 +300,7 @@ def test_where_the_name_is_part_of_a_longer_word_it_is_told_and_left(store: Data
     with store.write() as session:
         session.execute(update(jobs).values(state=JobState.CANCELLED))
         session.execute(update(batches).values(label=f"x-{ANN}-y"))
+    assert coachsync(*FORGET, "--dry-run").out.splitlines()[0].endswith("part of a longer word")
     told = {one["table"]: one["partOfALongerWord"] for one in coachsync.json(*FORGET, "--yes")["tables"]}
     assert told["batches"] == 1
     with store.read() as session:

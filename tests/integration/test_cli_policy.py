@@ -489,6 +489,7 @@ def test_of_several_files_the_wrong_one_is_named(program: Program) -> None:
         ([*TEST, "nowhere.json"], "error: nowhere.json: not found; check the path"),
         ([*TEST, "."], "error: .: is a directory; name a file in it"),
         (["policy", "check", "--strict"], "error: No such option: --strict"),
+        (["tokens", "create", "me"], "error: Missing option '--scope'. Choose from: targets:write, "),
     ],
 )
 def test_a_command_that_is_wrong_is_one_line(program: Program, arguments: list[str], says: str) -> None:

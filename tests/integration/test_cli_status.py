@@ -118,6 +118,9 @@ def test_with_a_worker_and_loops_all_is_well_and_without_the_worker_it_is_not(
     processes.wait_until(lambda: bool(coachsync.json("status")["workers"]), "the worker answers", seconds=90)
     report = coachsync.json("status")
     assert (report["verdict"], report["well"]) == ("all well: 1 remote ok, 1 worker (1 process)", True)
+    coachsync("remotes", "pause", "default")
+    paused = f"{report['verdict']}; default is paused by a person (every lane)"
+    processes.wait_until(lambda: coachsync.json("status")["verdict"] == paused, "the pause is told", seconds=30)
     (remote,) = report["remotes"]
     assert [(one["limit"], one["windowSeconds"]) for one in remote["limits"]] == [(20, 1), (300, 60)]
     assert (remote["inFlight"], remote["cooldownSeconds"], remote["rateFactor"]) == (0, 0, 1)

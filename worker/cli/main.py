@@ -113,7 +113,7 @@ def main() -> None:
 
 def _end_with_usage(output: Output, error: TyperException) -> None:
     """One line for what is wrong. A group without its command has printed its help, and has no message."""
-    if message := error.format_message().replace("Value error, ", ""):
+    if message := " ".join(error.format_message().replace("Value error, ", "").split()):
         output.err.print(f"error: {message} (--help says more)", markup=False)
     sys.exit(error.exit_code)
 

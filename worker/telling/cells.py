@@ -8,8 +8,8 @@ from schemas.instants import format_instant
 
 
 def heading(name: str) -> str:
-    """``knownAt`` and ``known_at`` are ``known at`` to people."""
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).replace("_", " ").lower()
+    """``knownAt`` and ``known_at`` are ``known at`` to people, ``ofALongerWord`` is ``of a longer word``."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", name).replace("_", " ").lower()
 
 
 def printable(text: str) -> str:

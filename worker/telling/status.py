@@ -33,7 +33,7 @@ from worker.store.heartbeats import Loops, deliverers, loops
 from worker.store.models import Heartbeat, Pause, Quarantine
 from worker.store.outbox import DISABLED, ENABLED
 from worker.store.webhook_models import Endpoint
-from worker.telling.remote_records import SECOND, halt_record, pause_record, quarantine_record, usage_record
+from worker.telling.remote_records import SECOND, halt_record, lane_words, pause_record, quarantine_record, usage_record
 
 MINUTE = timedelta(minutes=1)
 
@@ -174,6 +174,6 @@ def _remote_state(name: str, stored: Stored, fleet: Fleet, *, named: bool) -> Re
         named=named,
         waiting=sum(lane.due + lane.later for lane in stored.lanes if lane.remote == name),
         quarantined_since=aside.since if aside else None,
-        halted=[one.lane for one in stored.halts if one.remote == name],
+        halted=[lane_words(one.lane) for one in stored.halts if one.remote == name],
         cooldown=max([usage.cooldown if usage else timedelta(0), *asked]),
     )

@@ -84,7 +84,8 @@ def check_endpoint_url(url: str, guard: AddressGuard, *, allow_http: bool) -> st
         )
     parts = _split(url)
     if parts.scheme != "https" and not (parts.scheme == "http" and allow_http):
-        raise ValueError("the URL must begin with https:// (plain http only where [webhooks] allow_http is true)")
+        plain = "or http://" if allow_http else "(plain http only where [webhooks] allow_http is true)"
+        raise ValueError(f"the URL must begin with https:// {plain}")
     if "@" in parts.netloc:
         raise ValueError("the URL has credentials in it; messages are verified by their signature instead")
     if parts.fragment or url.endswith("#"):
