@@ -66,6 +66,9 @@ class Wrong:
 
 CASES = [
     Wrong((*APPLY, "none.csv"), "none.csv: not found"),
+    Wrong(
+        ("tokens", "create", "jane"), "'--scope'. Choose from: targets:write, quotas:write, roster:write, read, console"
+    ),
     Wrong((*APPLY, "empty.csv"), "empty.csv: is empty"),
     Wrong((*APPLY, "header.csv"), "header.csv: holds no rows"),
     Wrong((*APPLY, "missing.csv"), 'missing.csv, line 1: missing columns "scorecardTemplateName", "usecaseName"'),

@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import select
 
 from tests.integration.cli_rig import Command
+from tests.integration.store_rig import offer, wish
 from tests.services.stores import on_both, on_sqlite
 from worker.core.access import Holder, Scope, digest_of, is_token
 from worker.store import tokens
@@ -88,3 +89,14 @@ def test_revoking_twice_keeps_the_first_time_and_is_one_line_of_the_audit_trail(
 )
 def test_what_cannot_be_meant_is_refused_in_one_line(arguments: tuple[str, ...], said: str, coachsync: Command) -> None:
     assert said in coachsync("tokens", *arguments, code=2).err
+
+
+def test_a_customer_of_whom_nothing_is_known_is_named(store: Database, coachsync: Command) -> None:
+    def noted(*customers: str) -> str:
+        given = [word for one in customers for word in ("--customer", one)]
+        return coachsync("tokens", "create", "crm", "--scope", "read", *given).err
+
+    assert not noted()
+    assert noted("acme", "acne").startswith("nothing is known of customers/acme, customers/acne yet")
+    offer(store, wish(1))
+    assert noted("acme", "acne").startswith("nothing is known of customers/acne yet")

@@ -65,7 +65,7 @@ def take(session: Session) -> object:
 
 
 def depth(session: Session) -> object:
-    return endpoints.depth_of(session, "ep_0")
+    return endpoints.depths_of(session, ["ep_0", "ep_1"])
 
 
 @pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])

@@ -7,7 +7,7 @@ from pathlib import Path
 from threading import Barrier
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import event, func, select, update
 
 from schemas.webhooks import SignatureKind
 from tests.integration.webhook_rig import (
@@ -31,6 +31,7 @@ from worker.store.endpoints import Owned
 from worker.store.engine import Database
 from worker.store.outbox import DEAD, DELETED, DELIVERED, DISABLED, ENABLED, PAUSED, PENDING
 from worker.store.tables import endpoint_secrets
+from worker.telling.webhook_records import endpoint_records
 
 LASTS = timedelta(seconds=30)
 NO_TIME = timedelta(0)
@@ -323,3 +324,23 @@ def test_no_secret_is_in_the_database_file_in_the_clear(tmp_path: Path) -> None:
         for secret in (SECRET, "whsec_" + "cm90YXRlZA==" * 3):
             assert secret.removeprefix("whsec_").encode() not in content
         assert b"s" * 32 not in content
+
+
+def test_what_waits_for_many_endpoints_is_asked_no_more_often_than_for_one(store: Database) -> None:
+    asked: list[str] = []
+    for name in ("ep_1", "ep_2", "ep_3"):
+        make_endpoint(store, name)
+
+    def note(*given: object) -> None:
+        asked.append(str(given[2]))
+
+    with store.read() as session:
+        found = endpoints.list_all(session)
+        event.listen(store.engine, "before_cursor_execute", note)
+        try:
+            endpoint_records(session, found[:1])
+            of_one = len(asked)
+            assert [one["endpoint"] for one in endpoint_records(session, found)] == [one.id for one in found]
+        finally:
+            event.remove(store.engine, "before_cursor_execute", note)
+    assert len(asked) == 2 * of_one

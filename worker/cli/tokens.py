@@ -1,20 +1,24 @@
 """``coachsync tokens``: who may come in through the gateway, and what for."""
 
 import os
+from collections.abc import Collection
 from contextlib import closing
 from typing import Annotated
 
 import typer
+from sqlmodel import Session
 
 from schemas.names import check_customer
 from worker.cli.filters import checked, checked_if_given
 from worker.cli.options import Json, open_runtime
 from worker.cli.output import Output
 from worker.cli.trail import leave
+from worker.configuration.settings import Settings
 from worker.configuration.values import parse_duration
 from worker.core.access import Scope, digest_of, new_token, parse_customers
 from worker.store import tokens
 from worker.store.engine import database_now
+from worker.store.sight import has_anything
 from worker.store.tokens import NewToken
 from worker.telling.token_records import token_record, token_row
 
@@ -67,7 +71,10 @@ def create(
         console = f"{runtime.settings.gateway_listen.url}/console"
         with runtime.database.write() as session:
             record = token_record(tokens.create(session, new), database_now(session))
+            unheard_of = _unheard_of(session, runtime.settings, theirs)
             leave(session, "tokens.create", new.id, f"for {name}: {', '.join(sorted(new.scopes))}")
+    if unheard_of:
+        output.note(f"nothing is known of {', '.join(unheard_of)} yet: if that is misspelt, revoke the token")
     if as_json:
         output.json(record | {"secret": token})
         return
@@ -76,6 +83,12 @@ def create(
     if not {Scope.CONSOLE_VIEW, Scope.CONSOLE_ACT}.isdisjoint(scopes):
         output.say(f"Paste it at {console} to sign in.")
     output.say(f"It is sent as `Authorization: Bearer …`; `coachsync tokens revoke {record['token']}` ends it.")
+
+
+def _unheard_of(session: Session, settings: Settings, customers: Collection[str]) -> list[str]:
+    """They may be new, or misspelt."""
+    served = {customer for remote in settings.all_remotes for customer in remote.customers}
+    return [f"customers/{one}" for one in sorted(set(customers) - served) if not has_anything(session, one)]
 
 
 @app.command("list")

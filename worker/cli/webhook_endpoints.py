@@ -33,7 +33,7 @@ from worker.store import endpoints
 from worker.store.endpoints import NewEndpoint
 from worker.store.outbox import DISABLED
 from worker.telling.cells import cell
-from worker.telling.webhook_records import ENDPOINT_COLUMNS, endpoint_record, endpoint_row
+from worker.telling.webhook_records import ENDPOINT_COLUMNS, endpoint_record, endpoint_records, endpoint_row
 from worker.webhooks import signing
 from worker.webhooks.address import check_endpoint_url
 from worker.webhooks.sealing import CannotUnseal
@@ -101,7 +101,7 @@ def list_endpoints(as_json: Json = False) -> None:
     """
     output = Output(as_json)
     with closing(open_runtime(output)) as runtime, runtime.database.read() as session:
-        records = [endpoint_record(session, one) for one in endpoints.list_all(session)]
+        records = endpoint_records(session, endpoints.list_all(session))
     if as_json:
         output.json(records)
     else:

@@ -13,7 +13,13 @@ from worker.store.explaining_webhooks import message_story
 from worker.store.outbox import DEAD, DELIVERED, PENDING
 from worker.store.redriving import DeliveryFilter
 from worker.store.webhook_models import Delivery, Endpoint, WebhookMessage
-from worker.telling.webhook_records import attempt_record, delivery_record, endpoint_record, endpoint_row
+from worker.telling.webhook_records import (
+    attempt_record,
+    delivery_record,
+    endpoint_record,
+    endpoint_records,
+    endpoint_row,
+)
 from worker.telling.words_webhooks import message_record
 
 
@@ -25,7 +31,7 @@ class DeliveryState(StrEnum):
 
 def list_endpoints(desk: Desk, session: Session) -> Page:
     seen = [one for one in endpoints.list_all(session) if _sees(desk, one)]
-    rows = [endpoint_row(endpoint_record(session, one)) for one in seen]
+    rows = [endpoint_row(record) for record in endpoint_records(session, seen)]
     return Page("endpoints.html", "Webhooks", {"endpoints": rows})
 
 

@@ -146,16 +146,29 @@ class Depth:
 
 
 def depth_of(session: Session, endpoint_id: str) -> Depth:
-    pending, oldest = _count(session, endpoint_id, PENDING)
-    return Depth(pending, oldest, _count(session, endpoint_id, DEAD)[0])
+    return depths_of(session, [endpoint_id])[endpoint_id]
 
 
-def _count(session: Session, endpoint_id: str, state: str) -> tuple[int, datetime | None]:
-    """Each by an index of its own, which needs the state in so many words."""
+def depths_of(session: Session, ids: Collection[str]) -> dict[str, Depth]:
+    """Of however many in two looks."""
+    pending, dead = _counts(session, ids, PENDING), _counts(session, ids, DEAD)
+    nothing = (0, None)
+    return {one: Depth(*pending.get(one, nothing), dead.get(one, nothing)[0]) for one in ids}
+
+
+def _counts(session: Session, ids: Collection[str], state: str) -> dict[str, tuple[int, datetime | None]]:
+    """Each state by an index of its own, which needs it in so many words."""
     columns = deliveries.c
-    query = select(func.count(), func.min(columns.due_at))
-    count, oldest = session.execute(query.where(columns.endpoint_id == endpoint_id, is_in(deliveries, state))).one()
-    return count, oldest
+    query = select(columns.endpoint_id, func.count(), func.min(columns.due_at)).group_by(columns.endpoint_id)
+    found = session.execute(query.where(columns.endpoint_id.in_(sorted(ids)), is_in(deliveries, state)))
+    return {endpoint: (count, oldest) for endpoint, count, oldest in found}
+
+
+def with_depths(session: Session) -> list[tuple[Endpoint, Depth]]:
+    """All there are."""
+    found = list_all(session)
+    depths = depths_of(session, [one.id for one in found])
+    return [(one, depths[one.id]) for one in found]
 
 
 # Who sends

@@ -42,7 +42,7 @@ class FleetState:
 
 def fleet_state(session: Session) -> FleetState:
     now = database_now(session)
-    known = [(one, endpoints.depth_of(session, one.id)) for one in endpoints.list_all(session)]
+    known = endpoints.with_depths(session)
     due = [depth.oldest_due for one, depth in known if one.state == ENABLED and depth.oldest_due]
     return FleetState(
         now=now,

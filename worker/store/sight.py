@@ -7,13 +7,21 @@ from sqlalchemy import ColumnElement, and_, false, func, not_, or_, select
 from sqlmodel import Session
 
 from schemas.ids import ROW_BITS
-from worker.store.tables import jobs
+from worker.store.tables import agents, jobs, resources, targets
 
 
 def of_customers(column: ColumnElement[Any], customers: Collection[str]) -> ColumnElement[bool]:
     """Resources, profiles or agents by their full names that belong to one of these customers."""
     prefixes = [f"customers/{customer}/" for customer in sorted(customers)]
     return or_(false(), *(func.substr(column, 1, len(prefix)) == prefix for prefix in prefixes))
+
+
+def has_anything(session: Session, customer: str) -> bool:
+    """Whether we have heard of this customer: by a wish, from the remote, or by the roster."""
+    return any(
+        session.execute(select(column).where(of_customers(column, [customer])).limit(1)).first()
+        for column in (resources.c.name, targets.c.name, agents.c.profile)
+    )
 
 
 def batch_is_of(session: Session, batch_id: int, customers: Collection[str]) -> bool:

@@ -109,7 +109,7 @@ def read_stored(session: Session, remotes: Sequence[Remote]) -> Stored:
         loops=loops(session),
         roster=roster_depth(session),
         deliverers=deliverers(session),
-        endpoints=[(one, endpoints.depth_of(session, one.id)) for one in endpoints.list_all(session)],
+        endpoints=endpoints.with_depths(session),
         requests={remote.name: requests_since(session, remote.name, MINUTE, now) for remote in remotes},
     )
 

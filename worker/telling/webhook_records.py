@@ -1,14 +1,16 @@
 """Endpoints and deliveries as commands show them."""
 
 import json
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlmodel import Session
 
 from schemas.ids import format_job_id
 from worker.store import endpoints
-from worker.store.webhook_models import Delivery, DeliveryAttempt, Endpoint, WebhookMessage
+from worker.store.endpoints import Depth
+from worker.store.webhook_models import Delivery, DeliveryAttempt, Endpoint, EndpointSecret, WebhookMessage
 from worker.telling.records import Fields
 
 ENDPOINT_COLUMNS = ("endpoint", "state", "url", "asksFor", "failures", "failingSince", "pending", "oldestDue", "dead")
@@ -19,7 +21,20 @@ ATTEMPT_COLUMNS = ("startedAt", "status", "latencyMs", "error", "body", "sender"
 
 
 def endpoint_record(session: Session, endpoint: Endpoint) -> Fields:
-    depth = endpoints.depth_of(session, endpoint.id)
+    (record,) = endpoint_records(session, [endpoint])
+    return record
+
+
+def endpoint_records(session: Session, found: Sequence[Endpoint]) -> list[Fields]:
+    """Of however many in three looks."""
+    ids = [one.id for one in found]
+    depths, secrets = endpoints.depths_of(session, ids), defaultdict[str, list[EndpointSecret]](list)
+    for secret in endpoints.secrets_of(session, ids):
+        secrets[secret.endpoint_id].append(secret)
+    return [_endpoint_record(one, depths[one.id], secrets[one.id]) for one in found]
+
+
+def _endpoint_record(endpoint: Endpoint, depth: Depth, secrets: Sequence[EndpointSecret]) -> Fields:
     return {
         "endpoint": endpoint.id,
         "state": endpoint.state,
@@ -42,10 +57,7 @@ def endpoint_record(session: Session, endpoint: Endpoint) -> Fields:
         "oldestDue": depth.oldest_due,
         "dead": depth.dead,
         "sentBy": endpoint.owner,
-        "secrets": [
-            {"kind": one.kind, "createdAt": one.created_at, "retiresAt": one.retires_at}
-            for one in endpoints.secrets_of(session, [endpoint.id])
-        ],
+        "secrets": [{"kind": one.kind, "createdAt": one.created_at, "retiresAt": one.retires_at} for one in secrets],
     }
 
 
