@@ -85,8 +85,8 @@ WRONG: list[tuple[tuple[str, ...], str]] = [
     ((*RETRY, "1", HUGE), "Invalid value for '[DELIVERY]...'"),
     ((*RETRY, "--endpoint", "ep_9"), NO_SUCH),
     ((*RETRY, "--endpoint", "ep_off"), "ep_off is disabled: `coachsync webhooks endpoints resume ep_off` first"),
-    ((*RETRY, "2"), "ep_off is disabled: `coachsync webhooks endpoints resume ep_off` first"),
-    ((*RETRY, "3"), "ENDPOINT: there is no endpoint 'ep_gone'"),
+    ((*RETRY, "of ep_off"), "ep_off is disabled: `coachsync webhooks endpoints resume ep_off` first"),
+    ((*RETRY, "of ep_gone"), "ENDPOINT: there is no endpoint 'ep_gone'"),
     ((*RECOVER, "ep_1"), "Missing option '--since'"),
     ((*RECOVER, "ep_1", "--since", "soon"), "--since: "),
     ((*RECOVER, "ep_1", "--since", "1h", "--until", "2h"), "--since: is not before --until"),
@@ -138,7 +138,8 @@ def test_a_wrong_word_is_one_line_and_changes_nothing(
 ) -> None:
     names = ("ep_1", "ep_off", "ep_gone")
     before = [endpoint(store, name) for name in names], deliveries_of(store)
-    said = program(*argv)
+    numbers = {f"of {one.endpoint_id}": str(one.id) for one in deliveries_of(store)}
+    said = program(*(numbers.get(word, word) for word in argv))
     assert said.code == 2, said
     lines = said.err.splitlines()
     assert [line for line in lines if line.startswith("error: ")] == lines, said
