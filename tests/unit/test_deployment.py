@@ -118,11 +118,23 @@ def test_the_settings_of_every_service_of_ours_are_taken(tmp_path: Path) -> None
         }
         for path in secrets.iterdir():
             path.chmod(0o600)  # as seen by who owns it; under /run/secrets everybody may read
+        (mounted,) = service["volumes"]
+        source, place, _ = mounted.split(":")
+        assert given["COACHSYNC_CONFIG"] == place
+        given["COACHSYNC_CONFIG"] = str(ROOT / source)
         settings = load_settings({"HOME": str(tmp_path), **given}, cwd=tmp_path)
         assert "@postgres:5432/coachsync" in settings.database_url.get_secret_value()
         assert "@valkey:6379/0" in settings.broker_url.get_secret_value()
         assert settings.webhook_key
-        assert set(given) <= {f"COACHSYNC_{name.upper()}" for name in NAMES.in_environment}
+        assert set(given) <= {"COACHSYNC_CONFIG", *(f"COACHSYNC_{name.upper()}" for name in NAMES.in_environment)}
+
+
+def test_the_tables_that_the_mounted_file_shows_are_taken(tmp_path: Path) -> None:
+    shown = re.sub(r"^#(?! )", "", (ROOT / "deploy" / "coachsync.toml").read_text(), flags=re.MULTILINE)
+    (tmp_path / "coachsync.toml").write_text(shown)
+    settings = load_settings({"HOME": str(tmp_path)}, cwd=tmp_path)
+    assert settings.roster.stream == "roster"
+    assert len(settings.policy.targets) == 1
 
 
 def _resolved(text: str) -> str:

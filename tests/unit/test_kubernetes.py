@@ -150,8 +150,8 @@ def test_a_process_is_asked_how_it_is_and_has_time_to_end(one: Manifest) -> None
 def test_the_settings_are_taken(tmp_path: Path) -> None:
     """With the secrets of the overlay for trials, in files."""
     given = dict(literal.split("=", 1) for one in KUSTOMIZATIONS for each in one.get("configMapGenerator", [])
-                 for literal in each["literals"])  # fmt: skip
-    assert set(given) <= {f"COACHSYNC_{name.upper()}" for name in NAMES.in_environment}
+                 if each["name"] == "coachsync" for literal in each["literals"])  # fmt: skip
+    assert set(given) <= {"COACHSYNC_CONFIG", *(f"COACHSYNC_{name.upper()}" for name in NAMES.in_environment)}
     (secrets,) = (each for one in KUSTOMIZATIONS for each in one.get("secretGenerator", []))
     for literal in secrets["literals"]:
         name, _, value = literal.partition("=")
@@ -160,10 +160,12 @@ def test_the_settings_are_taken(tmp_path: Path) -> None:
     files = {value.rpartition("/")[2] for name, value in given.items() if name.endswith("_FILE")}
     assert files == {path.name for path in tmp_path.iterdir()}
     environ = {name: value.replace("/run/secrets/coachsync", str(tmp_path)) for name, value in given.items()}
+    assert environ["COACHSYNC_CONFIG"] == "/etc/coachsync/coachsync.toml"
+    environ["COACHSYNC_CONFIG"] = str(ROOT / "overlays" / "prod" / "coachsync.toml")
     settings = load_settings({"HOME": str(tmp_path), **environ}, cwd=tmp_path)
     assert "@postgres:5432/" in settings.database_url.get_secret_value()
     mounts = {mount["mountPath"] for one in OURS for mount in container(one)["volumeMounts"]}
-    assert mounts == {"/var/lib/coachsync", "/tmp", "/run/secrets/coachsync"}  # noqa: S108 - of the pod
+    assert mounts == {"/var/lib/coachsync", "/tmp", "/run/secrets/coachsync", "/etc/coachsync"}  # noqa: S108 - of the pod
 
 
 def test_images_have_versions() -> None:

@@ -52,7 +52,7 @@ def test_a_process_is_told_to_end_and_has_time_and_comes_back(path: Path) -> Non
 
 def test_the_settings_are_ours_and_secrets_are_files() -> None:
     named = set(re.findall(r"\b(COACHSYNC_\w+)=", SHARED + (ROOT / "environment.example").read_text()))
-    assert named <= {f"COACHSYNC_{name.upper()}" for name in NAMES.in_environment}
+    assert named <= {"COACHSYNC_CONFIG", *(f"COACHSYNC_{name.upper()}" for name in NAMES.in_environment)}
     credentials = {name.partition(":")[0] for name in given(SHARED, "LoadCredential")}
     assert credentials == set(re.findall(r"_FILE=%d/([\w-]+)", SHARED))
 
