@@ -10,6 +10,7 @@ from schemas.ids import format_job_id
 from tests.integration.cli_rig import Command, command_on
 from tests.integration.store_rig import applied, job_ids, take_one, wish, write
 from tests.services.stores import on_sqlite
+from worker.cli.trail import under_way
 from worker.store import approvals, quarantine
 from worker.store.engine import Database
 
@@ -101,3 +102,19 @@ def test_remotes_that_are_released_and_forgotten_and_answers_to_the_guard(
     ]
     assert "it refuses us" in lines[1][2]
     assert {one["who"] for one in here.json("audit", "list", "--action", "reject")} == {"ann"}
+
+
+def test_what_dies_in_the_middle_stays_begun_and_what_breaks_off_is_told_as_failed(
+    store: Database, coachsync: Command
+) -> None:
+    outcomes = []
+
+    def broken_off() -> None:
+        with under_way(store, "cancel-batch", "batch 1"):
+            outcomes.append(coachsync.json("audit", "list")[0]["outcome"])
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        broken_off()
+    outcomes.append(coachsync.json("audit", "list")[0]["outcome"])
+    assert outcomes == ["begun", "failed"]
