@@ -88,6 +88,18 @@ def test_an_event_is_taken_once_in_whatever_mode_it_comes(store: Database, sourc
     assert len(rows(store)) == 2
 
 
+@on_both
+def test_an_event_that_has_the_name_of_another_customers_is_not_taken_for_it(
+    store: Database, source: httpx.Client
+) -> None:
+    event = told("joined", "ann", id_="e-1")
+    assert post(source, event).status_code == 202
+    theirs = event | {"data": event["data"] | {"profile": "customers/globex/profiles/support"}}
+    (error,) = problem(post(source, theirs), 422, "invalid-events")["errors"]
+    assert error["pointer"] == "/id"
+    assert len(rows(store)) == 1
+
+
 def test_attributes_in_headers_may_be_percent_encoded(store: Database, source: httpx.Client) -> None:
     event = told("joined", "ann")
     attributes = {f"ce-{name}": str(value) for name, value in event.items() if name != "data"}

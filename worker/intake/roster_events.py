@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from sqlmodel import Session
 
+from schemas.names import customer_of
 from schemas.roster import ROSTER_EVENT, RosterAgent, SnapshotEvent
 from worker.configuration.oversight import GuardOptions
 from worker.core.guard import Change, ChangeKind, GuardTripped, judge_roster
@@ -221,13 +222,21 @@ def _refuse_future(events: Sequence[Event], now: datetime) -> None:
 
 
 def _fresh(session: Session, events: Sequence[Event]) -> list[Event]:
-    """Those that were not told before, each once."""
+    """Those that were not told before, each once. Raises ``EventsRefused``.
+
+    Who may speak of one customer takes no name that another's event has, or is going to have: it would never be heard.
+    """
     seen = roster.known_events(session, {(event.source, event.id) for event in events})
-    fresh = []
-    for event in events:
-        if (key := (event.source, event.id)) not in seen:
-            seen.add(key)
+    fresh, errors = [], []
+    for index, event in enumerate(events):
+        profile = seen.setdefault((event.source, event.id), "")
+        if not profile:
+            seen[event.source, event.id] = event.data.profile
             fresh.append(event)
+        elif customer_of(profile) != customer_of(event.data.profile):
+            errors.append(EventError(index, "id", "an event of another customer has this source and id"))
+    if errors:
+        raise EventsRefused(errors)
     return fresh
 
 

@@ -71,13 +71,14 @@ def take_door(session: Session) -> None:
         session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _DOOR})
 
 
-def known_events(session: Session, keys: Collection[EventKey]) -> set[EventKey]:
-    """Those that were told before."""
+def known_events(session: Session, keys: Collection[EventKey]) -> dict[EventKey, str]:
+    """Those that were told before, each with its profile."""
     columns = roster_events.c
-    found: set[EventKey] = set()
+    found: dict[EventKey, str] = {}
     for some in _slices(sorted(keys)):
-        query = select(columns.source, columns.event_id).where(pair_in(columns.source, columns.event_id, some))
-        found |= {(row.source, row.event_id) for row in session.execute(query)}
+        here = pair_in(columns.source, columns.event_id, some)
+        query = select(columns.source, columns.event_id, columns.profile).where(here)
+        found |= {(row.source, row.event_id): row.profile for row in session.execute(query)}
     return found
 
 
