@@ -129,6 +129,15 @@ def test_a_page_that_polls_keeps_no_session_alive(console: Console) -> None:
     assert _sessions(console.store) != console_sessions_before
 
 
+def test_who_signs_in_anew_is_no_longer_who_they_were(console: Console) -> None:
+    ann = console.signed_in()
+    before = ann.client.cookies[COOKIE]
+    token = make_token(console.store, Scope.CONSOLE_VIEW, name="bob")
+    assert ann.post("/sign-in", token=token).status_code == 303
+    assert ann.client.cookies[COOKIE] != before
+    assert len(_sessions(console.store)) == 1
+
+
 def test_who_signs_out_is_out(console: Console) -> None:
     ann = console.signed_in()
     ann.get("/")

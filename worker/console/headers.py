@@ -33,12 +33,14 @@ class SecureHeaders:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # now: the router below moves the root on
+        is_file = scope.get("path", "").removeprefix(scope.get("root_path", "")).startswith(FILES)
+
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers.update(HEADERS)
-                within = scope["path"].removeprefix(scope.get("root_path", ""))
-                kept = within.startswith(FILES) and message["status"] in (200, 304)
+                kept = is_file and message["status"] in (200, 304)
                 headers["Cache-Control"] = "public, max-age=31536000, immutable" if kept else "no-store"
             await send(message)
 

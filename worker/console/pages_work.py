@@ -88,13 +88,13 @@ def list_jobs(desk: Desk, session: Session) -> Page:
 def show_job(desk: Desk, session: Session) -> Page:
     story = _story(desk, session)
     name = format_job_id(story.job.id)
-    return Page("job.html", f"Job {name}", _job_facts(story))
+    return Page("job.html", f"Job {name}", _job_facts(desk, story))
 
 
 def job_live(desk: Desk, session: Session) -> Page:
     story = _story(desk, session)
     done = JobState(story.job.state).final
-    return Page("_job.html", f"Job {format_job_id(story.job.id)}", _job_facts(story), done=done)
+    return Page("_job.html", f"Job {format_job_id(story.job.id)}", _job_facts(desk, story), done=done)
 
 
 def batch_facts(batch: Batch, now: datetime) -> dict[str, Any]:
@@ -152,9 +152,11 @@ def _rejections(desk: Desk, session: Session, batch: Batch) -> list[dict[str, An
     return [rejection_record(one) for one in listing.first_rejections(session, batch.id, SHOWN)]
 
 
-def _job_facts(story: JobStory) -> dict[str, Any]:
+def _job_facts(desk: Desk, story: JobStory) -> dict[str, Any]:
     tried = [{"words": attempt_words(one)} for one in story.attempts]
     record = job_story_record(story)
+    if not desk.viewer.sees_all:
+        record["acceptedWith"] = None  # what others called what it came with
     for attempt, words in zip(record["attemptsMade"], tried, strict=True):
         attempt.update(words)
     return {"job": record, "outcome": outcome_words(story.job)}

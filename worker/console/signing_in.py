@@ -57,6 +57,7 @@ class SigningIn:
             log.warning("console_sign_in_refused", address=address, known=holder is not None)
             words = "This token may not open the console: it needs the scope console:view or console:act."
             return self._sign_in(request, came_for, words if holder else "No such token, or it has ended.", status=401)
+        self.answers.door.see_out(request)  # as whom they were here before
         response = RedirectResponse(_within(base_of(request), came_for), 303)
         set_cookie(response, request, secret)
         return response
