@@ -6,13 +6,15 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import typer
+from sqlalchemy import text
 
+from schemas.ids import ROW_BITS
 from schemas.jobs import JobKind
 from schemas.lanes import Lane
 from tests.integration.apply_rig import Pipe, Program, batches, many, program_like, rejected
@@ -99,6 +101,28 @@ def test_ctrl_c_without_a_key_says_what_was_accepted_and_what_a_key_is_for(
     assert (said.code, said.out, said.err) == (130, "", f"error: interrupted; {told}\n")
     assert len(open_jobs(store)) == rows // PAGE * PAGE
     assert batches(store) == [1] * (rows // PAGE)
+
+
+@contextmanager
+def full_behind_a_page(store: Database) -> Iterator[None]:
+    behind = f"(NEW.id & {(1 << ROW_BITS) - 1}) > {PAGE}"
+    full = "BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END"
+    with store.write() as session:
+        session.execute(text(f"CREATE TRIGGER is_full BEFORE INSERT ON jobs WHEN {behind} {full}"))
+    try:
+        yield
+    finally:
+        with store.write() as session:
+            session.execute(text("DROP TRIGGER is_full"))
+
+
+def test_a_database_that_is_full_on_the_way_says_what_was_accepted_before(store: Database, program: Program) -> None:
+    with full_behind_a_page(store):
+        said = program("targets", "apply", "-", stdin=many(PAGE + 1))
+    why = "the database refused: database or disk is full"
+    told = f"error: {why}; {PAGE:,} rows {ACCEPTED}; with --key the same command could go on\n"
+    assert (said.code, said.out, said.err) == (1, "", told)
+    assert len(open_jobs(store)) == PAGE
 
 
 def test_where_the_work_ends_with_the_command_that_is_said_instead(

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from sqlalchemy.exc import SQLAlchemyError
 
 from schemas.ids import ROW_BITS
 from schemas.jobs import JobKind
 from schemas.lanes import Lane
+from worker.cli.database_words import database_words
 from worker.cli.output import ExitCode, Output
 from worker.cli.watch import watch_batch
 from worker.clock import utc_now
@@ -202,8 +204,8 @@ def accept_rows(asked: Asked, rows: Iterator[Row], rejected: RejectedRows, runti
                 forced=asked.forced,
                 on_page=on_page,
             )
-        except (KeyboardInterrupt, FileRefused) as error:
-            if isinstance(error, FileRefused) and not door.accepted:
+        except (KeyboardInterrupt, FileRefused, SQLAlchemyError) as error:
+            if not isinstance(error, KeyboardInterrupt) and not door.accepted:
                 raise
             stopped = error
     if not asked.dry_run:
@@ -212,8 +214,8 @@ def accept_rows(asked: Asked, rows: Iterator[Row], rejected: RejectedRows, runti
 
 
 def _tell_stopped(stopped: BaseException, door: "_Rows", asked: Asked, output: Output) -> NoReturn:
-    code = ExitCode.SOME_FAILED if isinstance(stopped, FileRefused) else ExitCode.INTERRUPTED
-    why = str(stopped) or "interrupted"
+    code = ExitCode.INTERRUPTED if isinstance(stopped, KeyboardInterrupt) else ExitCode.SOME_FAILED
+    why = database_words(stopped) if isinstance(stopped, SQLAlchemyError) else str(stopped) or "interrupted"
     if not door.accepted:
         output.fail(f"{why}; nothing was accepted", code)
     if asked.dry_run:

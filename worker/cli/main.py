@@ -10,9 +10,10 @@ from typing import Annotated
 import typer
 from kombu.exceptions import OperationalError as BrokerError
 from redis import RedisError
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 from typer.exceptions import TyperException
 
+from worker.cli.database_words import database_words, first_line
 from worker.cli.output import ExitCode, Output
 from worker.configuration.problems import SettingsError
 from worker.core.guard import GuardTripped
@@ -101,12 +102,10 @@ def main() -> None:
     except GuardTripped as error:
         remedy = f"`coachsync approvals approve {error.approval_id}`, then the same command again, or --approve"
         _end(output, f"{error}; if that is right: {remedy}", ExitCode.GUARDED)
-    except DBAPIError as error:
-        _end(output, f"the database refused: {_first_line(error.orig or error)} (coachsync doctor says more)")
     except SQLAlchemyError as error:
-        _end(output, f"the database cannot be used: {_first_line(error)} (coachsync doctor says more)")
+        _end(output, f"{database_words(error)} (coachsync doctor says more)")
     except (RedisError, BrokerError) as error:
-        _end(output, f"the broker cannot be reached: {_first_line(error)} (coachsync doctor says more)")
+        _end(output, f"the broker cannot be reached: {first_line(error)} (coachsync doctor says more)")
     except KeyboardInterrupt:
         _end(output, "interrupted", ExitCode.INTERRUPTED)
 
@@ -121,7 +120,3 @@ def _end_with_usage(output: Output, error: TyperException) -> None:
 def _end(output: Output, message: str, code: ExitCode = ExitCode.SOME_FAILED) -> None:
     output.err.print(f"error: {message}", markup=False)
     sys.exit(code)
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
