@@ -240,6 +240,7 @@ def test_who_knows_says_so(store: Database, coachsync: Command) -> None:
     coachsync(*IMPORT, export(CENTRE[:10]), "--approve")
     assert len(there(store)) == 10
     assert questions(store) == []
+    assert [one["action"] for one in coachsync.json("audit", "list")] == ["approve-beforehand"]
 
 
 def test_a_column_that_moves_everybody_is_stopped(program: Program) -> None:

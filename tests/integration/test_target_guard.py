@@ -1,6 +1,7 @@
 """The guard on targets: what changes too many of those that are known is not begun, by a file or from Python."""
 
 import gzip
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -121,6 +122,7 @@ def test_who_knows_says_so_and_nobody_is_asked(store: Database, program: Program
     offer(MORE)
     assert program(*APPLY, *options).code == 0
     assert (len(all_jobs(store)), asked(store)) == (21, [])
+    assert re.search(r"approve-beforehand +the file \S+ +done +batch 1", program("audit", "list").out)
 
 
 @pytest.mark.parametrize("options", [(), ("--strict",), ("--force",)])

@@ -16,6 +16,7 @@ from schemas.jobs import JobKind
 from schemas.lanes import Lane
 from worker.cli.database_words import database_words
 from worker.cli.output import ExitCode, Output
+from worker.cli.trail import unguarded
 from worker.cli.watch import watch_batch
 from worker.clock import utc_now
 from worker.configuration.settings import Settings
@@ -81,7 +82,10 @@ def apply_file(asked: Asked, runtime: Runtime, output: Output) -> Receipt:
     rejected = RejectedFile(rejected_path(asked.source, Path.cwd()))
     if not asked.strict:
         rejected.check_writable()
-    return take_file(asked, rejected, runtime, output)
+    with unguarded(runtime.database, f"the file {asked.file}", acts=asked.approved) as tell:
+        receipt = take_file(asked, rejected, runtime, output)
+        tell(f"batch {receipt.batch_id}")
+    return receipt
 
 
 def take_file(asked: Asked, rejected: RejectedRows, runtime: Runtime, output: Output) -> Receipt:

@@ -6,6 +6,7 @@ from schemas.plans import Plan, PlanAction
 from worker.cli.apply import Asked, accept_rows, guard_for, require_remote, stop
 from worker.cli.dry_run import FirstRejected, tell_rehearsed
 from worker.cli.output import ExitCode, Output
+from worker.cli.trail import unguarded
 from worker.clock import utc_now
 from worker.intake.accept import Receipt
 from worker.intake.door_checks import at_the_door
@@ -22,7 +23,10 @@ def apply_plan(asked: Asked, source: FileSource, runtime: Runtime, output: Outpu
     runtime.pin_remotes()
     rejected = RejectedFile(rejected_path(source, Path.cwd()))
     rejected.check_writable()
-    return _take(asked, source, rejected, runtime, output)
+    with unguarded(runtime.database, f"the plan {asked.file}", acts=asked.approved) as tell:
+        receipt = _take(asked, source, rejected, runtime, output)
+        tell(f"batch {receipt.batch_id}" if receipt else "it has nothing to do")
+    return receipt
 
 
 def check_plan(asked: Asked, source: FileSource, runtime: Runtime, output: Output) -> ExitCode:

@@ -20,6 +20,7 @@ from worker.cli.filters import checked_if_given
 from worker.cli.options import Approve, DryRun, File, Json, open_runtime
 from worker.cli.output import ExitCode, Output
 from worker.cli.roster_read import list_agents, list_aside, show_agent
+from worker.cli.trail import unguarded
 from worker.configuration.oversight import GuardOptions
 from worker.configuration.settings import Settings
 from worker.counts import counted
@@ -137,7 +138,10 @@ def _conclude_events(
 def _conclude(offer: Offer, runtime: Runtime, output: Output, *, dry_run: bool) -> ExitCode:
     if dry_run:
         return _show_foreseen(offer, foresee(runtime.database, offer.submission, offer.guard), output)
-    _show_receipt(offer, accept_events(runtime.database, offer.submission, offer.guard), output)
+    with unguarded(runtime.database, offer.submission.subject, acts=offer.submission.approve) as tell:
+        receipt = accept_events(runtime.database, offer.submission, offer.guard)
+        tell(receipt_words(receipt))
+    _show_receipt(offer, receipt, output)
     return ExitCode.DONE
 
 
