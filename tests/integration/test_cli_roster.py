@@ -264,7 +264,7 @@ def test_with_one_wrong_row_nothing_is_taken_and_each_reason_is_kept(store: Data
 
     assert (said.code, said.out) == (2, "")
     assert said.err.splitlines() == [
-        "line 9: agent: must be 1 to 500 characters, without spaces",
+        'line 9: agent: must be 1 to 500 characters, without spaces (column "Personnel no")',
         f"line 11: coachingPlanName: '{PROFILE}/coachingPlans/my plan': {no_id}",
         "line 13: agent: stands in line 12 already",
         "error: roster.csv: 3 of 100 rows are wrong, so nothing was written; the reasons: roster.csv.rejected.csv",

@@ -30,8 +30,8 @@ def list_audit(
 ) -> None:
     """List what was done, newest first: who, when, by which door, what, on what, and what came of it.
 
-    All actions of the console and its sign-ins, and each command that steers: jobs, remotes, approvals, webhooks,
-    tokens, persons that are forgotten, and who said --approve beforehand. What was handed in is in the batches and the roster's events.
+    All actions of the console and its sign-ins, and each command that steers: jobs, remotes, approvals (--approve too),
+    webhooks, tokens, persons that are forgotten. What was handed in is in the batches and the roster's events.
 
     Example: coachsync audit list --who ann --json
     """
