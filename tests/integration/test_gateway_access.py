@@ -1,6 +1,8 @@
 """Who may come in through the gateway: nothing but its health answers without a token, which ends when it ends."""
 
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import timedelta
@@ -110,3 +112,32 @@ def test_who_begins_a_request_and_does_not_go_on_is_cut_off(begun: bytes, store:
             with suppress(ConnectionResetError):
                 while connection.recv(1_000):  # the answer to what was whole
                     pass
+
+
+WITHOUT_ROOM = """
+import asyncio, resource, sys
+from starlette.requests import Request
+from worker.gateway.bodies import spooled
+from worker.gateway.problems import Problem
+resource.setrlimit(resource.RLIMIT_FSIZE, (2048, 2048))
+body = b"x" * int(sys.argv[1])
+
+async def receive():
+    return {"type": "http.request", "body": body, "more_body": False}
+
+async def main():
+    try:
+        async with spooled(Request({"type": "http", "headers": []}, receive), 1 << 30) as file:
+            print("kept", file.file.read(1))
+    except Problem as problem:
+        print(int(problem.status), problem.name)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize(("size", "said"), [(2_000, "kept"), (4_000, "507"), (4_000_000, "507")])
+def test_a_body_that_finds_no_room_is_told_so(size: int, said: str) -> None:
+    command = [sys.executable, "-c", WITHOUT_ROOM, str(size)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout.startswith(said), done.stderr

@@ -64,7 +64,7 @@ async def whole(request: Request, most: int) -> bytes:
 async def spooled(request: Request, most: int) -> AsyncIterator[Spooled]:
     """Flat in memory, however long it is. Raises ``Problem`` where it is longer than ``most`` bytes."""
     _refuse_announced(request, most)
-    with tempfile.TemporaryFile(prefix="coachsync-") as file:
+    with tempfile.TemporaryFile(prefix="coachsync-", buffering=0) as file:  # what finds no room is known at once
         digest, size, piece = hashlib.sha256(), 0, bytearray()
         async for some in request.stream():
             size += len(some)
@@ -82,10 +82,16 @@ async def spooled(request: Request, most: int) -> AsyncIterator[Spooled]:
 
 async def _write(file: IO[bytes], piece: bytearray) -> None:
     try:
-        await asyncio.to_thread(file.write, piece)
+        await asyncio.to_thread(_write_all, file, piece)
     except OSError as error:
         words = f"the body cannot be kept while it is read: {error.strerror}"
         raise Problem(HTTPStatus.INSUFFICIENT_STORAGE, "insufficient-storage", words) from error
+
+
+def _write_all(file: IO[bytes], piece: bytearray) -> None:
+    left = memoryview(piece)
+    while left:
+        left = left[file.write(left) :]
 
 
 def _refuse_announced(request: Request, most: int) -> None:
