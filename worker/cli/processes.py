@@ -64,6 +64,8 @@ def worker(
     """Run a Celery worker on this machine, in the foreground; any number may run, on any number of machines.
 
     SIGTERM or Ctrl-C finishes what is in flight, gives back the rest and stops.
+
+    Example: coachsync worker --concurrency 4 --metrics-port 9101
     """
     output = Output()
     runtime = open_runtime(output)
@@ -106,6 +108,8 @@ def loops(metrics_port: MetricsPort = None, metrics_host: MetricsHost = LOOPBACK
     Any number may run, on any number of machines: the work is done once.
 
     SIGTERM or Ctrl-C stops them within a round.
+
+    Example: coachsync loops --metrics-port 9110
     """
     output = Output()
     runtime = open_runtime(output)

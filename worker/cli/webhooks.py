@@ -62,6 +62,8 @@ def deliver(metrics_port: MetricsPort = None, metrics_host: MetricsHost = LOOPBA
 
     It needs the database only, no broker. `coachsync up` runs one. SIGTERM or Ctrl-C finishes what is under way, within
     seconds.
+
+    Example: coachsync webhooks deliver --metrics-port 9120
     """
     output = Output()
     runtime = open_runtime(output)
