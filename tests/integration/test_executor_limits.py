@@ -41,12 +41,12 @@ class Away:
 def test_a_chunk_sends_all_its_jobs_and_settles_every_permit(store: Database) -> None:
     async def scene() -> None:
         async with rigged(store) as rig:
-            jobs = rig.accept(*(wish(number) for number in range(60)))
+            jobs = rig.accept(*(wish(number) for number in range(20)))
             summary = await rig.run(*jobs)
-            assert (summary.claimed, summary.recorded, summary.given_back) == (60, 60, 0)
+            assert (summary.claimed, summary.recorded, summary.given_back) == (20, 20, 0)
             assert set(states(store, jobs)) == {JobState.SUCCEEDED}
             usage = await rig.limiter.usage()
-            assert (usage.in_flight, usage.windows[0].used) == (0, 60)
+            assert (usage.in_flight, usage.windows[0].used) == (0, 20)
             assert_adds_up(store)
 
     asyncio.run(scene())
@@ -81,7 +81,7 @@ def test_a_chunk_does_not_wait_for_a_limit_that_outlasts_it_and_leaves_its_lane_
     async def scene() -> None:
         async with rigged(store) as rig:
             rig.limiter.policy = Policy((RateLimit(1, timedelta(hours=1)),), max_in_flight=8)
-            jobs = rig.accept(*(wish(number) for number in range(30)))
+            jobs = rig.accept(*(wish(number) for number in range(10)))
             started = time.monotonic()
             await rig.run(*jobs)
             assert time.monotonic() - started < BUDGET
