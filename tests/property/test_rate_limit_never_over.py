@@ -10,6 +10,7 @@ from collections import Counter
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 from hypothesis import Phase, event, given, settings
 from hypothesis import strategies as st
@@ -197,13 +198,25 @@ def test_the_stories_meet_the_reserve_and_a_cooldown_in_the_seeded_history() -> 
     assert stories["a cooldown in the seeded history"] >= 3
 
 
+class KeptAsText(LocalBench):
+    """Between two exchanges its fractions are kept as the script keeps them, in JSON: to fourteen digits."""
+
+    def ask(self, *asked: Any, **how: Any) -> Grant:
+        grant = super().ask(*asked, **how)
+        if self.twin and self.twin._memory:
+            pace = self.twin._memory.pace
+            for name in ("tokens", "factor", "answers", "throttled"):
+                setattr(pace, name, float(f"{getattr(pace, name):.14g}"))
+        return grant
+
+
 @settings(max_examples=50)
 @given(policies, steps)
 def test_the_script_decides_as_its_specification_does(
     valkey_server: ValkeyServer, policy: Policy, schedule: list[Step]
 ) -> None:
     valkey_server.flush()
-    with closing(LocalBench()) as twin, closing(SharedBench(url=valkey_server.url)) as shared:
+    with closing(KeptAsText()) as twin, closing(SharedBench(url=valkey_server.url)) as shared:
         specified, scripted = World(twin, policy), World(shared, policy)
         for step in schedule:
             specified.take(step)
