@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -121,12 +121,14 @@ def fill(store: Database, hostile: str = HOSTILE) -> Filled:
 
 @dataclass
 class Hurried:
-    """A clock on which each look takes ``ahead_each`` seconds more."""
+    """A clock on which each look takes ``ahead_each`` seconds more, and lets ``meanwhile`` happen."""
 
     ahead_each: float = 0.0
     ahead: float = 0.0
+    meanwhile: Callable[[], None] = lambda: None
 
     def monotonic(self) -> float:
+        self.meanwhile()
         self.ahead += self.ahead_each
         return time.monotonic() + self.ahead
 

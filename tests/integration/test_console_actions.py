@@ -6,18 +6,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import insert, update
 
 from schemas.ids import format_job_id
 from tests.integration.cli_rig import command_on
 from tests.integration.console_rig import Console, Filled, Visitor, console_on, fill, state_of
-from tests.integration.store_rig import batch, job_ids, wish
+from tests.integration.store_rig import batch, change, job_ids, wish
 from tests.services.stores import on_both, on_sqlite
 from worker.console import actions
 from worker.core.access import Scope
 from worker.store import approvals, endpoints, halts, quarantine
 from worker.store.engine import Database
-from worker.store.tables import audit, deliveries
+from worker.store.steering import AT_ONCE
+from worker.store.tables import audit, deliveries, resources
 from worker.store.tables import endpoints as endpoint_table
 
 pytestmark = on_sqlite
@@ -83,6 +84,41 @@ def test_what_takes_too_long_is_done_in_parts(store: Database, console: Console,
     assert "500 jobs were cancelled. There are more" in answer.text
     assert "Do the rest" in answer.text
     assert batch(store, ids[0] >> 24).cancelled == 500
+
+
+def test_of_another_customers_batches_and_jobs_nothing_is_cancelled_or_retried(
+    store: Database, console: Console, filled: Filled
+) -> None:
+    gus = console.signed_in(customers=("globex",), name="gus")
+    gus.get("/")
+    for action, on in (
+        ("cancel-batch", filled.open_batch),
+        ("cancel-job", format_job_id(filled.pending)),
+        ("retry-batch", filled.done_batch),
+        ("retry-job", format_job_id(filled.failed)),
+    ):
+        assert gus.client.get(f"/console/do/{action}?on={on}").status_code == 404, action
+        assert gus.post(f"/do/{action}", csrf=gus.csrf, on=on).status_code == 404, action
+    assert (state_of(store, filled.pending), state_of(store, filled.failed)) == ("pending", "failed")
+    assert lines(store) == []
+
+
+def test_a_row_of_another_customer_that_comes_into_a_batch_meanwhile_is_not_cancelled_with_it(
+    store: Database, console: Console
+) -> None:
+    *ids, another = job_ids(store, *(wish(f"many-{number}") for number in range(AT_ONCE + 1)))
+    theirs = "customers/acme-2/profiles/main/targets/t-1"
+    with store.write() as session:
+        session.execute(insert(resources).values(name=theirs, version=1, newest_job_id=another))
+
+    def it_comes() -> None:
+        if state_of(store, ids[0]) == "cancelled":
+            change(store, [another], resource=theirs)
+
+    console.clock.meanwhile = it_comes
+    acme = console.signed_in(customers=("acme",))
+    assert f"{AT_ONCE} jobs were cancelled." in acme.do("cancel-batch", another >> 24)
+    assert state_of(store, another) == "pending"
 
 
 def test_an_approval_is_given_or_refused_by_who_is_signed_in(store: Database, ann: Visitor, filled: Filled) -> None:
