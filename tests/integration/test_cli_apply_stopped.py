@@ -19,10 +19,12 @@ from schemas.jobs import JobKind
 from schemas.lanes import Lane
 from tests.integration.apply_rig import Pipe, Program, batches, many, program_like, rejected
 from tests.integration.cli_rig import Command, Said
+from tests.integration.guard_rig import know
 from tests.integration.store_rig import all_jobs, applied, assert_adds_up, batch, open_jobs, take, write
 from tests.services.stores import on_sqlite
 from worker.cli.apply import Asked, apply_file
 from worker.cli.output import Output
+from worker.configuration.oversight import GuardOptions
 from worker.configuration.settings import load_settings
 from worker.intake.accept import PAGE
 from worker.runtime import Runtime
@@ -101,6 +103,14 @@ def test_ctrl_c_without_a_key_says_what_was_accepted_and_what_a_key_is_for(
     assert (said.code, said.out, said.err) == (130, "", f"error: interrupted; {told}\n")
     assert len(open_jobs(store)) == rows // PAGE * PAGE
     assert batches(store) == [1] * (rows // PAGE)
+
+
+@pytest.mark.parametrize("option", ["--strict", "--dry-run"])
+def test_ctrl_c_while_the_whole_file_is_looked_through_says_so(store: Database, program: Program, option: str) -> None:
+    know(store, GuardOptions().floor + 1)
+    said = program("targets", "apply", "-", option, stdin=many(3), then=KeyboardInterrupt())
+    assert (said.code, said.out, said.err) == (130, "", "error: interrupted\n")
+    assert open_jobs(store) == []
 
 
 @contextmanager

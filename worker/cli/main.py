@@ -5,12 +5,13 @@ import sys
 from functools import cache
 from importlib import import_module
 from importlib.metadata import version
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from kombu.exceptions import OperationalError as BrokerError
 from redis import RedisError
 from sqlalchemy.exc import SQLAlchemyError
+from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from worker.cli.database_words import database_words, first_line
@@ -48,8 +49,20 @@ GROUPS = (
     "database",
 )
 
+
+class Interruptible(TyperGroup):
+    """Typer ends a command on Ctrl-C with 130 and no word."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            Output().fail("interrupted", ExitCode.INTERRUPTED)
+
+
 app = typer.Typer(
     name="coachsync",
+    cls=Interruptible,
     help="Keeps coaching targets and quotas true: durable, rate-limited, idempotent updates of a Coaching API.",
     epilog=(
         "Exit codes: 0 done · 1 some work failed · 2 bad input, nothing written · 3 stopped by the guard,"
