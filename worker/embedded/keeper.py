@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Coroutine
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, assert_never
@@ -14,6 +15,7 @@ from worker.log import get_logger
 
 log = get_logger(__name__)
 _LOOK_EVERY = 0.05
+REFUSES = "error: "  # how the line begins with which our commands refuse
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,7 @@ class Keeper:
         self._child: Child | None = None
         self._stopping = asyncio.Event()
         self._said_ready = False
+        self._held_back: str | None = None
         self._task = self._watched(self._keep())
 
     async def stop(self, hurry: asyncio.Event) -> None:
@@ -108,12 +111,25 @@ class Keeper:
         ended = await child.ended()
         asking.cancel()
         self._child = None
+        if ended.status != REFUSAL or self._stopping.is_set() or self._end.done():
+            self._let_go()
         return ended if self.ready.is_set() else replace(ended, lived=timedelta(0))
 
     def _hear(self, name: str, line: str) -> None:
+        """What may be the word of a refusal is held back: who ended with it is told with it, once."""
         if self.spec.ready_words and self.spec.ready_words in line:
             self._said_ready = True
-        self._forward(name, line)
+        self._let_go()
+        if line.startswith(REFUSES):
+            self._held_back = line
+        else:
+            self._forward(name, line)
+
+    def _let_go(self) -> None:
+        line, self._held_back = self._held_back, None
+        if line is not None:
+            with suppress(BrokenPipeError):  # nobody reads our output any more
+                self._forward(self.spec.name, line)
 
     async def _ask_ready(self, child: Child) -> None:
         within, since = self.spec.ready_within, time.monotonic()
@@ -142,8 +158,8 @@ class Keeper:
         self._end_all(GaveUp(self.spec.name, reason, ended.last_lines))
 
     def _refuse(self, ended: Ended) -> None:
-        reason = ended.last_lines[-1].removeprefix("error: ") if ended.last_lines else ended.how
-        log.error("child_refused", child=self.spec.name, reason=reason)
+        reason = ended.last_lines[-1].removeprefix(REFUSES) if ended.last_lines else ended.how
+        log.error("child_refused", child=self.spec.name)
         self._end_all(Refused(self.spec.name, reason))
 
     def _end_all(self, ending: Ending) -> None:
