@@ -1,5 +1,7 @@
 """Live is what goes on, started what has passed, ready what can reach all that it needs."""
 
+import os
+import socket
 import subprocess
 import sys
 import threading
@@ -7,7 +9,9 @@ import time
 from pathlib import Path
 
 import pytest
+import typer
 
+from worker.cli.health import Role, health
 from worker.telemetry.attendance import Attendance, Watch
 from worker.telemetry.consumer import CONSUMER, ConsumerWatch
 from worker.telemetry.health import Question, judge
@@ -44,6 +48,22 @@ def test_each_question_has_its_own_answer(one: Pulse, *, live: bool, started: bo
 def test_of_several_processes_each_has_to_be_well_and_the_one_that_is_not_is_named() -> None:
     pulses = {"worker-0": pulse(consumer=Part(0, NOW)), "worker-1": pulse(consumer=Part(0, NOW - 90))}
     assert judge(pulses, Question.LIVE, NOW, 60).reasons == ("worker-1: the consumer has not passed for 90 s",)
+
+
+@pytest.mark.parametrize(("asked", "told"), [({}, "live"), ({"ready": True}, "ready"), ({"startup": True}, "started")])
+def test_of_who_is_well_the_answer_is_told_and_not_the_question(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    asked: dict[str, bool],
+    told: str,
+) -> None:
+    monkeypatch.setenv("COACHSYNC_HOME", str(tmp_path))
+    here = Pulse(os.getpid(), socket.gethostname(), time.monotonic(), {}, {})
+    PulseWriter(take_slot(tmp_path, "worker").folder, here, time.monotonic)
+    with pytest.raises(typer.Exit) as ended:
+        health(Role.WORKER, **asked)
+    assert (ended.value.exit_code, capsys.readouterr().out) == (0, f"worker: {told}\n")
 
 
 class Clock:

@@ -56,7 +56,7 @@ def health(
     if as_json:
         sys.stdout.write(json.dumps(_record(role, question, verdict, pulses, now), indent=2) + "\n")
     else:
-        sys.stdout.write("\n".join(verdict.reasons or (f"{role}: {question}",)) + "\n")
+        sys.stdout.write("\n".join(verdict.reasons or (f"{role}: {question.answer}",)) + "\n")
     raise typer.Exit(0 if verdict.well else 1)
 
 

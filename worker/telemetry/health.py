@@ -20,6 +20,11 @@ class Question(StrEnum):
     READY = "ready"
     STARTUP = "startup"
 
+    @property
+    def answer(self) -> str:
+        """What is true where all is well."""
+        return "started" if self is Question.STARTUP else str(self)
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
