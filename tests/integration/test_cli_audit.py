@@ -5,14 +5,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import insert
 
 from schemas.ids import format_job_id
 from tests.integration.cli_rig import Command, command_on
+from tests.integration.guard_rig import NOON
 from tests.integration.store_rig import applied, job_ids, take_one, wish, write
-from tests.services.stores import on_sqlite
+from tests.services.stores import on_both, on_sqlite
 from worker.cli.trail import under_way
 from worker.store import approvals, quarantine
+from worker.store.audit import AuditAction
 from worker.store.engine import Database
+from worker.store.tables import audit
 
 pytestmark = on_sqlite
 TOO_MUCH = approvals.Asked("targets", "digest", "a file", "too much")
@@ -104,13 +108,26 @@ def test_remotes_that_are_released_and_forgotten_and_answers_to_the_guard(
     assert {one["who"] for one in here.json("audit", "list", "--action", "reject")} == {"ann"}
 
 
+@on_both
+def test_a_line_that_has_its_action_in_an_older_style_is_found_by_its_name_of_today(
+    store: Database, coachsync: Command
+) -> None:
+    older = {"who": "ann", "door": "command", "subject": "x", "outcome": "done", "result": "1 row"}
+    with store.write() as session:
+        session.execute(insert(audit), [older | {"at": NOON, "action": "agents.forget"}])
+    assert coachsync.json("audit", "list", "--action", "create-token") == []
+    (found,) = coachsync.json("audit", "list", "--action", "forget-agent")
+    assert (found["who"], found["result"]) == ("ann", "1 row")
+    assert "forget-agent" in coachsync("audit", "list", "--help").out
+
+
 def test_what_dies_in_the_middle_stays_begun_and_what_breaks_off_is_told_as_failed(
     store: Database, coachsync: Command
 ) -> None:
     outcomes = []
 
     def broken_off() -> None:
-        with under_way(store, "cancel-batch", "batch 1"):
+        with under_way(store, AuditAction.CANCEL_BATCH, "batch 1"):
             outcomes.append(coachsync.json("audit", "list")[0]["outcome"])
             raise KeyboardInterrupt
 

@@ -72,7 +72,7 @@ def test_revoking_twice_keeps_the_first_time_and_is_one_line_of_the_audit_trail(
     first = coachsync.json("tokens", "revoke", made["token"])
     assert coachsync.json("tokens", "revoke", made["token"]) == first
     told = [(line["action"], line["subject"], line["result"]) for line in coachsync.json("audit", "list")]
-    assert told == [("tokens.revoke", made["token"], "of crm"), ("tokens.create", made["token"], "for crm: read")]
+    assert told == [("revoke-token", made["token"], "of crm"), ("create-token", made["token"], "for crm: read")]
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from worker.core.person import Person
 from worker.counts import counted
 from worker.intake.patience import patiently
 from worker.store import persons
+from worker.store.audit import AuditAction
 from worker.store.engine import Database
 from worker.store.persons import Forgotten, Unfinished
 from worker.store.roster import take_door
@@ -94,7 +95,7 @@ def _carry_out(order: _Order, database: Database, output: Output) -> Forgotten:
             persons.drop_unfinished(session, person)
         told = persons.forget(session, person, dry_run=not order.acts)
         if order.acts and told.rows:
-            leave(session, "agents.forget", person.alias, _sum(told))
+            leave(session, AuditAction.FORGET_AGENT, person.alias, _sum(told))
     return told
 
 

@@ -12,6 +12,7 @@ from worker.cli.trail import leave
 from worker.cli.user import user_name
 from worker.intake.deciding import CannotDecide, decide_approval
 from worker.store import approvals, roster
+from worker.store.audit import AuditAction
 from worker.store.oversight_models import Approval
 from worker.telling.approval_records import approval_record
 from worker.telling.cells import cell
@@ -84,7 +85,13 @@ def _decide(number: int, by: str | None, output: Output, *, approved: bool) -> N
         except CannotDecide as error:
             output.fail(f"APPROVAL: {error} (coachsync approvals list)" if error.missing else str(error))
         record = approval_record(session, _existing(session, number, output)) | {"heldEvents": events}
-        leave(session, "approve" if approved else "reject", f"approval {number}", _decided_words(record), by=by)
+        leave(
+            session,
+            AuditAction.APPROVE if approved else AuditAction.REJECT,
+            f"approval {number}",
+            _decided_words(record),
+            by=by,
+        )
     if output.as_json:
         output.json(record)
     else:

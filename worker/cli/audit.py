@@ -8,7 +8,7 @@ import typer
 from worker.cli.options import Json, Limit, open_runtime
 from worker.cli.output import Output
 from worker.store import audit
-from worker.store.audit import AuditFilter
+from worker.store.audit import AuditAction, AuditFilter
 from worker.telling.records import audit_record
 
 app = typer.Typer(help="The audit trail: what persons have done.", no_args_is_help=True)
@@ -23,7 +23,10 @@ def register(root: typer.Typer) -> None:
 @app.command("list")
 def list_audit(
     who: Annotated[str | None, typer.Option("--who", help="By this person.", metavar="NAME")] = None,
-    action: Annotated[str | None, typer.Option("--action", help="Of this kind.", metavar="ACTION")] = None,
+    action: Annotated[
+        AuditAction | None,
+        typer.Option("--action", help=f"Of this kind: {', '.join(AuditAction)}.", metavar="ACTION"),
+    ] = None,
     limit: Limit = 100,
     after: Annotated[int | None, typer.Option("--after", min=1, help="Go on after this line.", metavar="N")] = None,
     as_json: Json = False,
@@ -33,7 +36,7 @@ def list_audit(
     All actions of the console and its sign-ins, and each command that steers: jobs, remotes, approvals (--approve too),
     webhooks, tokens, persons that are forgotten. What was handed in is in the batches and the roster's events.
 
-    Example: coachsync audit list --who ann --json
+    Example: coachsync audit list --who ann --action cancel-batch --json
     """
     output = Output(as_json)
     with closing(open_runtime(output)) as runtime, runtime.database.read() as session:

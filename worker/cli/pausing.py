@@ -12,6 +12,7 @@ from worker.cli.trail import leave
 from worker.cli.user import user_name
 from worker.runtime import Runtime
 from worker.store import halts, remotes
+from worker.store.audit import AuditAction
 from worker.store.console_models import Halt
 from worker.store.engine import Database
 from worker.telling.remote_records import halt_record, lane_words
@@ -47,7 +48,7 @@ def pause(
         with runtime.database.write() as session:
             new = halts.halt(session, name, lane, who, because)
             if new:
-                leave(session, "pause-remote", _subject(name, lane), because or "paused", by=who)
+                leave(session, AuditAction.PAUSE_REMOTE, _subject(name, lane), because or "paused", by=who)
         _tell(output, runtime.database, name, changed=new)
     what = lane_words(lane or "every").capitalize()
     output.say(f"{what} of {name} is paused." if new else f"{what} of {name} was paused already; that stays as it is.")
@@ -64,7 +65,7 @@ def resume(name: Name, lane: InLane = None, as_json: Json = False) -> None:
         with runtime.database.write() as session:
             ended = halts.resume(session, name, lane)
             if ended:
-                leave(session, "resume-remote", _subject(name, lane), "resumed")
+                leave(session, AuditAction.RESUME_REMOTE, _subject(name, lane), "resumed")
         runtime.dispatcher.nudge()
         _tell(output, runtime.database, name, changed=bool(ended))
     what = lane_words(lane or "every")

@@ -19,6 +19,7 @@ from worker.counts import counted
 from worker.fleet import cooldown_left, forget_cooldown, look, why_away
 from worker.runtime import Runtime
 from worker.store import forgetting, remotes
+from worker.store.audit import AuditAction
 from worker.store.forgetting import Serves
 from worker.store.remotes import Held
 from worker.telling.cells import cell
@@ -80,7 +81,7 @@ def release(name: Name, dry_run: DryRun = False, as_json: Json = False) -> None:
             with runtime.database.write() as session:
                 found = remotes.release(session, name)
                 if ended := [*_ended(found, cooldown)]:
-                    leave(session, "release-remote", f"remote {name}", f"ended: {'; '.join(ended)}")
+                    leave(session, AuditAction.RELEASE_REMOTE, f"remote {name}", f"ended: {'; '.join(ended)}")
             runtime.dispatcher.nudge()
     _tell(name, found, cooldown, output, dry_run=dry_run)
 
@@ -107,7 +108,7 @@ def forget(
             what = f"{counted(found.targets, 'target')} and {counted(found.quotas, 'quota')}"
             what += f" at {found.api_url}" if found.api_url else ""
             if yes and not found.open:
-                leave(session, "forget-remote", f"remote {name}", what)
+                leave(session, AuditAction.FORGET_REMOTE, f"remote {name}", what)
     if found.open:
         remedy = f"wait for their end, or `coachsync jobs cancel --remote {name}`"
         output.fail(f"open jobs of {name}: {found.open:,}; {remedy}; nothing was changed")

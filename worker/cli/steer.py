@@ -14,6 +14,7 @@ from worker.cli.filters import job_ids
 from worker.cli.output import ExitCode, Output
 from worker.cli.trail import under_way
 from worker.store import steering
+from worker.store.audit import AuditAction
 from worker.store.engine import Database, is_passing
 from worker.store.listing import find_jobs
 from worker.store.selection import Selection, all_ids
@@ -81,7 +82,7 @@ def steer(
     order: Order, ids: Sequence[int], subject: str, database: Database, output: Output, *, dry_run: bool
 ) -> ExitCode:
     """Give the order portion by portion, each in a transaction of its own, and tell what came of it."""
-    action = f"{order.verb}-{'batch' if subject.startswith('batch ') else 'job'}"
+    action = AuditAction(f"{order.verb}-{'batch' if subject.startswith('batch ') else 'job'}")
     with under_way(database, action, subject, acts=bool(ids) and not dry_run) as tell:
         tally = _give(order, ids, database, output, dry_run=dry_run)
         tell(f"{_sum(order, tally)}{'; interrupted' if tally.interrupted else ''}")

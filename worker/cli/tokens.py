@@ -17,6 +17,7 @@ from worker.configuration.settings import Settings
 from worker.configuration.values import parse_duration
 from worker.core.access import Scope, digest_of, new_token, parse_customers
 from worker.store import tokens
+from worker.store.audit import AuditAction
 from worker.store.engine import database_now
 from worker.store.sight import has_anything
 from worker.store.tokens import NewToken
@@ -72,7 +73,7 @@ def create(
         with runtime.database.write() as session:
             record = token_record(tokens.create(session, new), database_now(session))
             unheard_of = _unheard_of(session, runtime.settings, theirs)
-            leave(session, "tokens.create", new.id, f"for {name}: {', '.join(sorted(new.scopes))}")
+            leave(session, AuditAction.CREATE_TOKEN, new.id, f"for {name}: {', '.join(sorted(new.scopes))}")
     if unheard_of:
         output.note(f"nothing is known of {', '.join(unheard_of)} yet: if that is misspelt, revoke the token")
     if as_json:
@@ -122,7 +123,7 @@ def revoke(
         is_news = before is not None and before.revoked_at is None
         found = tokens.revoke(session, token)
         if found and is_news:
-            leave(session, "tokens.revoke", found.id, f"of {found.name}")
+            leave(session, AuditAction.REVOKE_TOKEN, found.id, f"of {found.name}")
         record = token_record(found, database_now(session)) if found else None
     if record is None:
         output.fail(f"TOKEN: there is no token {token[:40]!r} (coachsync tokens list)")

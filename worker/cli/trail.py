@@ -7,19 +7,20 @@ from sqlmodel import Session
 
 from worker.cli.user import user_name
 from worker.store import audit
-from worker.store.audit import AuditOutcome, Deed
+from worker.store.audit import AuditAction, AuditOutcome, Deed
 from worker.store.engine import Database
 
 DOOR = "command"
 
 
-def leave(session: Session, action: str, subject: str, result: str, *, by: str | None = None) -> None:
-    """``action`` is what the console calls it, where it can do the same."""
+def leave(session: Session, action: AuditAction, subject: str, result: str, *, by: str | None = None) -> None:
     audit.note(session, Deed(by or user_name(), DOOR, action, subject), AuditOutcome.DONE, result)
 
 
 @contextmanager
-def under_way(database: Database, action: str, subject: str, *, acts: bool = True) -> Iterator[Callable[[str], None]]:
+def under_way(
+    database: Database, action: AuditAction, subject: str, *, acts: bool = True
+) -> Iterator[Callable[[str], None]]:
     """For what takes several transactions; what is yielded is told what came of it. Killed before, it says *begun*.
 
     ``acts`` False: it is only looked at, and leaves no line.
@@ -40,7 +41,7 @@ def under_way(database: Database, action: str, subject: str, *, acts: bool = Tru
 
 def unguarded(database: Database, subject: str, *, acts: bool) -> AbstractContextManager[Callable[[str], None]]:
     """Who says ``--approve`` answers the guard before it has asked: the only trace of it is this line."""
-    return under_way(database, "approve-beforehand", subject, acts=acts)
+    return under_way(database, AuditAction.APPROVE_BEFOREHAND, subject, acts=acts)
 
 
 def _settle(database: Database, number: int, outcome: AuditOutcome, result: str) -> None:

@@ -17,6 +17,7 @@ from worker.cli.trail import under_way
 from worker.cli.webhook_options import existing, taking
 from worker.clock import utc_now
 from worker.store import redriving
+from worker.store.audit import AuditAction
 from worker.store.outbox import DEAD, DELIVERED, PENDING
 from worker.store.redriving import DeliveryFilter
 from worker.telling.cells import cell
@@ -124,7 +125,7 @@ def retry_deliveries(
                 taking(session, endpoint, output)
             _check_numbers(session, deliveries or [], output)
         subject = f"delivery {', '.join(map(str, deliveries))}" if deliveries else f"deliveries {_words(chosen)}"
-        with under_way(runtime.database, "replay-delivery", subject, acts=not dry_run) as tell:
+        with under_way(runtime.database, AuditAction.REPLAY_DELIVERY, subject, acts=not dry_run) as tell:
             meant, done, after = 0, 0, 0
             while True:
                 with runtime.database.write() as session:

@@ -30,6 +30,7 @@ from worker.configuration.redaction import mask_url
 from worker.configuration.values import parse_duration
 from worker.runtime import Runtime
 from worker.store import endpoints
+from worker.store.audit import AuditAction
 from worker.store.endpoints import NewEndpoint
 from worker.store.outbox import DISABLED
 from worker.telling.cells import cell
@@ -88,7 +89,7 @@ def create(
         )
         with runtime.database.write() as session:
             endpoint = endpoints.create(session, new)
-            leave(session, "create-endpoint", f"endpoint {endpoint.id}", mask_url(url))
+            leave(session, AuditAction.CREATE_ENDPOINT, f"endpoint {endpoint.id}", mask_url(url))
             record = endpoint_record(session, endpoint)
     _tell_secret(output, record, secret, f"Endpoint {endpoint.id} is made.")
 
@@ -155,7 +156,7 @@ def update(
         with runtime.database.write() as session:
             existing(session, endpoint, output)
             endpoints.change(session, endpoint, values)
-            leave(session, "update-endpoint", f"endpoint {endpoint}", f"changed: {', '.join(sorted(values))}")
+            leave(session, AuditAction.UPDATE_ENDPOINT, f"endpoint {endpoint}", f"changed: {', '.join(sorted(values))}")
             record = endpoint_record(session, existing(session, endpoint, output))
     output.record(record if as_json else endpoint_row(record))
 
@@ -184,7 +185,9 @@ def rotate(
         with runtime.database.write() as session:
             existing(session, endpoint, output)
             until = endpoints.rotate(session, endpoint, kind, sealed, lasts)
-            leave(session, "rotate-secret", f"endpoint {endpoint}", f"the old one signs too until {cell(until)}")
+            leave(
+                session, AuditAction.ROTATE_SECRET, f"endpoint {endpoint}", f"the old one signs too until {cell(until)}"
+            )
             record = endpoint_record(session, existing(session, endpoint, output))
     _tell_secret(output, record, secret, f"The old secret signs too until {cell(until)}.")
 
@@ -200,7 +203,7 @@ def pause(endpoint: EndpointId, as_json: Json = False) -> None:
         was = existing(session, endpoint, output).state
         if not endpoints.pause(session, endpoint):
             output.fail(f"{endpoint} is {was}: only an enabled endpoint can be paused")
-        leave(session, "pause-endpoint", f"endpoint {endpoint}", f"it was {was}")
+        leave(session, AuditAction.PAUSE_ENDPOINT, f"endpoint {endpoint}", f"it was {was}")
         record = endpoint_record(session, existing(session, endpoint, output))
     _say(output, record, f"{endpoint} is paused; {record['pending']:,} wait for it.")
 
@@ -218,7 +221,7 @@ def resume(endpoint: EndpointId, as_json: Json = False) -> None:
         was = existing(session, endpoint, output).state
         if not endpoints.resume(session, endpoint):
             output.fail(f"{endpoint} is {was}: there is nothing to resume")
-        leave(session, "resume-endpoint", f"endpoint {endpoint}", f"it was {was}")
+        leave(session, AuditAction.RESUME_ENDPOINT, f"endpoint {endpoint}", f"it was {was}")
         record = endpoint_record(session, existing(session, endpoint, output))
     missed = f" What it has missed: coachsync webhooks recover {endpoint} --since T" if was == DISABLED else ""
     _say(output, record, f"{endpoint} is enabled.{missed}")
@@ -234,7 +237,7 @@ def delete(endpoint: EndpointId, as_json: Json = False) -> None:
     with closing(open_runtime(output)) as runtime, runtime.database.write() as session:
         record = endpoint_record(session, existing(session, endpoint, output))
         endpoints.remove(session, endpoint)
-        leave(session, "delete-endpoint", f"endpoint {endpoint}", mask_url(record["url"]))
+        leave(session, AuditAction.DELETE_ENDPOINT, f"endpoint {endpoint}", mask_url(record["url"]))
     _say(output, record | {"state": "deleted"}, f"{endpoint} is deleted; what waited for it is set aside.")
 
 

@@ -16,6 +16,7 @@ from worker.clock import utc_now
 from worker.core.endpoint_filter import EndpointFilter
 from worker.runtime import Runtime
 from worker.store import redriving
+from worker.store.audit import AuditAction
 from worker.store.redriving import Window
 from worker.telling.cells import cell
 
@@ -52,7 +53,9 @@ def recover(
     with closing(open_runtime(output)) as runtime:
         with runtime.database.read() as session:
             (existing if dry_run else taking)(session, endpoint, output)
-        with under_way(runtime.database, "recover-endpoint", f"endpoint {endpoint}", acts=not dry_run) as tell:
+        with under_way(
+            runtime.database, AuditAction.RECOVER_ENDPOINT, f"endpoint {endpoint}", acts=not dry_run
+        ) as tell:
             counts = _recover(runtime, endpoint, window, output, dry_run=dry_run)
             sent = counts["missing"] + counts["dead"]
             tell(f"{sent:,} of {cell(window.since)} to {cell(window.until)} will be sent")

@@ -21,6 +21,7 @@ from worker.counts import counted
 from worker.log import configure_logging
 from worker.runtime import Runtime, process_name
 from worker.store import endpoints
+from worker.store.audit import AuditAction
 from worker.store.deliveries import Sender
 from worker.telemetry.attendance import Watch
 from worker.tracing.spans import end_tracing, trace_as
@@ -103,7 +104,7 @@ def reseal(as_json: Json = False) -> None:
                 for one in found:
                     one.sealed = sealer.reseal(one.sealed)
                 if found:
-                    leave(session, "reseal-secrets", "webhooks", counted(len(found), "secret"))
+                    leave(session, AuditAction.RESEAL_SECRETS, "webhooks", counted(len(found), "secret"))
         except CannotUnseal as error:
             output.fail(str(error))
     if as_json:

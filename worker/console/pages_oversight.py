@@ -9,7 +9,7 @@ from schemas.ids import format_job_id
 from worker.console.desk import PAGE, Desk, NotThere, Page
 from worker.console.pages_work import batch_seen
 from worker.store import approvals, audit, drifts, roster
-from worker.store.audit import AuditFilter
+from worker.store.audit import AuditAction, AuditFilter
 from worker.store.explaining import BatchStory, JobStory, ResourceStory
 from worker.store.explaining_roster import AgentStory, EventStory
 from worker.store.explaining_webhooks import MessageStory
@@ -67,10 +67,11 @@ def list_drifts(desk: Desk, session: Session) -> Page:
 
 def list_audit(desk: Desk, session: Session) -> Page:
     desk.sees_all_or_nothing("The audit trail")
-    chosen = AuditFilter(desk.asked("who"), desk.asked("action"))
+    chosen = AuditFilter(desk.asked("who"), desk.one_of("action", AuditAction))
     found = audit.list_all(session, chosen, PAGE, desk.number("before"))
     facts = {
         "lines": [audit_record(one) for one in found],
+        "actions": sorted(AuditAction),
         "older": found[-1].id if len(found) == PAGE else None,
         "asked": desk.query,
     }

@@ -16,7 +16,7 @@ from worker.console.door import without_nul
 from worker.console.entry import DOOR, same
 from worker.log import get_logger
 from worker.store import audit
-from worker.store.audit import AuditOutcome, Deed
+from worker.store.audit import AuditAction, AuditOutcome, Deed
 
 log = get_logger(__name__)
 LONG_WORK = timedelta(seconds=10)  # no browser waits much longer
@@ -96,7 +96,7 @@ class Performing:
         return Page("done.html", f"{action.title}: {prospect.subject}", facts, status=status)
 
     def _note(self, desk: Desk, action: str, prospect: Prospect) -> int:
-        deed = Deed(desk.viewer.name, DOOR, action, prospect.subject)
+        deed = Deed(desk.viewer.name, DOOR, AuditAction(action), prospect.subject)
         with self.answers.services.runtime.database.write() as session:
             return audit.note(session, deed, AuditOutcome.BEGUN, "under way")
 

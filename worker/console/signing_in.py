@@ -16,7 +16,7 @@ from worker.core.access import Scope, digest_of, is_token
 from worker.core.durations import in_words
 from worker.log import get_logger
 from worker.store import audit, tokens
-from worker.store.audit import AuditOutcome, Deed
+from worker.store.audit import AuditAction, AuditOutcome, Deed
 
 log = get_logger(__name__)
 
@@ -50,7 +50,7 @@ class SigningIn:
             enters = holder is not None and holder.may(Scope.CONSOLE_VIEW)
             if holder and enters:
                 self.answers.door.let_in(session, holder, secret)
-                deed = Deed(holder.name, DOOR, "sign-in", f"token {holder.token_id}")
+                deed = Deed(holder.name, DOOR, AuditAction.SIGN_IN, f"token {holder.token_id}")
                 audit.note(session, deed, AuditOutcome.DONE, "signed in")
         if not enters:
             self.answers.services.attempts.failed(address)

@@ -11,6 +11,42 @@ from worker.store.engine import database_now
 from worker.store.tables import audit
 
 
+class AuditAction(StrEnum):
+    """All that leaves a line."""
+
+    SIGN_IN = "sign-in"
+    RETRY_JOB = "retry-job"
+    CANCEL_JOB = "cancel-job"
+    RETRY_BATCH = "retry-batch"
+    CANCEL_BATCH = "cancel-batch"
+    APPROVE = "approve"
+    REJECT = "reject"
+    APPROVE_BEFOREHAND = "approve-beforehand"
+    PAUSE_REMOTE = "pause-remote"
+    RESUME_REMOTE = "resume-remote"
+    RELEASE_REMOTE = "release-remote"
+    FORGET_REMOTE = "forget-remote"
+    CREATE_ENDPOINT = "create-endpoint"
+    UPDATE_ENDPOINT = "update-endpoint"
+    ROTATE_SECRET = "rotate-secret"  # noqa: S105 - no secret
+    PAUSE_ENDPOINT = "pause-endpoint"
+    RESUME_ENDPOINT = "resume-endpoint"
+    DELETE_ENDPOINT = "delete-endpoint"
+    REPLAY_DELIVERY = "replay-delivery"
+    RECOVER_ENDPOINT = "recover-endpoint"
+    RESEAL_SECRETS = "reseal-secrets"
+    CREATE_TOKEN = "create-token"  # noqa: S105 - no secret
+    REVOKE_TOKEN = "revoke-token"  # noqa: S105 - no secret
+    FORGET_AGENT = "forget-agent"
+
+
+_ONCE = {
+    AuditAction.CREATE_TOKEN: "tokens.create",
+    AuditAction.REVOKE_TOKEN: "tokens.revoke",
+    AuditAction.FORGET_AGENT: "agents.forget",
+}  # as older lines have it
+
+
 class AuditOutcome(StrEnum):
     BEGUN = "begun"
     DONE = "done"
@@ -24,14 +60,14 @@ class Deed:
 
     who: str
     door: str
-    action: str
+    action: AuditAction
     subject: str
 
 
 @dataclass(frozen=True, slots=True)
 class AuditFilter:
     who: str | None = None
-    action: str | None = None
+    action: AuditAction | None = None
 
 
 def note(session: Session, deed: Deed, outcome: AuditOutcome, result: str) -> int:
@@ -68,5 +104,5 @@ def list_all(session: Session, chosen: AuditFilter, limit: int, before: int | No
     if chosen.who is not None:
         query = query.where(col(AuditRow.who) == chosen.who)
     if chosen.action is not None:
-        query = query.where(col(AuditRow.action) == chosen.action)
+        query = query.where(col(AuditRow.action).in_((chosen.action, _ONCE.get(chosen.action, chosen.action))))
     return list(session.execute(query).scalars())
