@@ -97,7 +97,8 @@ CASES = [
     Wrong((*GOOD_FILE, "--lane", "fast"), "'--lane': 'fast' is not one of 'interactive', 'bulk'"),
     Wrong((*GOOD_FILE, "--key", "a b"), "--key: the key 'a b' must be"),
     Wrong((*GOOD_FILE, "--key", ""), "--key: the key '' must be"),
-    Wrong((*GOOD_FILE, "--timeout", "-1"), "'--timeout'"),
+    Wrong((*GOOD_FILE, "--timeout", "-1"), "'--timeout': must be greater than or equal to 0"),
+    Wrong((*GOOD_FILE, "--timeout", "soon"), "'--timeout': must be a number (--help"),
     Wrong((*GOOD_FILE, "--colour"), "No such option: --colour"),
     Wrong(GOOD_FILE, "there is no Coaching API to send to: set COACHSYNC_API_URL", {"COACHSYNC_API_URL": None}),
     Wrong(GOOD_FILE, "is no http(s) URL", {"COACHSYNC_API_URL": "ftp://x"}),
@@ -144,7 +145,7 @@ CASES = [
     Wrong(("sandbox", "--rate-limit", "x"), "rate limit 'x'"),
     Wrong(("up", "--sandbox"), "--sandbox: set COACHSYNC_API_URL", {"COACHSYNC_API_URL": None}),
     Wrong(("up", "--faults", "faults.json"), "--faults is the sandbox's: give --sandbox too"),
-    Wrong(("up", "--workers", "0"), "'--workers'"),
+    Wrong(("up", "--workers", "many"), "'--workers': must be a whole number (--help"),
     Wrong(("demo", "--home", "."), "holds something that is not the demo's"),
     Wrong(("nonsense",), "No such command 'nonsense'"),
 ]

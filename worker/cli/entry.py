@@ -27,7 +27,8 @@ def _health() -> None:
     try:
         sys.exit(app(standalone_mode=False) or 0)
     except typer.exceptions.TyperException as error:
-        _end(f"{error.format_message().replace('Value error, ', '')} (--help says more)", error.exit_code)
+        words = import_module("worker.cli.usage").usage_words(error)
+        _end(f"{words} (--help says more)", error.exit_code)
     except OSError as error:
         _end(f"{error.filename}: {error.strerror}; ask as the user whose processes they are", 2)
     except Exception as error:

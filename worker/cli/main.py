@@ -16,6 +16,7 @@ from typer.exceptions import TyperException
 
 from worker.cli.database_words import database_words, first_line
 from worker.cli.output import ExitCode, Output
+from worker.cli.usage import usage_words
 from worker.configuration.problems import SettingsError
 from worker.core.guard import GuardTripped
 from worker.intake.accept import KeyConflict
@@ -124,8 +125,7 @@ def main() -> None:
 
 
 def _end_with_usage(output: Output, error: TyperException) -> None:
-    """One line for what is wrong. A group without its command has printed its help, and has no message."""
-    if message := " ".join(error.format_message().replace("Value error, ", "").split()):
+    if message := usage_words(error):
         output.err.print(f"error: {message} (--help says more)", markup=False)
     sys.exit(error.exit_code)
 
