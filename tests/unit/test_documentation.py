@@ -69,6 +69,11 @@ def test_the_page_of_commands_is_what_the_commands_say() -> None:
     assert (REFERENCE / "cli.md").read_text() == reference(), "`make docs` writes it anew"
 
 
+def test_each_command_shows_how_it_is_called() -> None:
+    _, *commands = reference().split("\n## `")
+    assert not [one.partition("`")[0] for one in commands if "```console" not in one]
+
+
 def test_every_log_action_is_explained() -> None:
     written = re.compile(r"\b_?log\.(?:debug|info|warning|error|exception)\(\s*\"(\w+)\"")
     actions = {action for text in SOURCE.values() for action in written.findall(text)}

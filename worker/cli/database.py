@@ -21,7 +21,10 @@ def upgrade(
     check: Annotated[bool, typer.Option("--check", help="Exit 1 if an upgrade is needed; change nothing.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Bring the schema to this program's version. Safe to run twice and while workers run."""
+    """Bring the schema to this program's version. Safe to run twice and while workers run.
+
+    Example: coachsync db upgrade --check
+    """
     output = Output(as_json)
     with closing(open_runtime(output, migrated=False)) as runtime:
         before = schema.version(runtime.database) if check else schema.upgrade(runtime.database)[0]

@@ -65,6 +65,8 @@ def demo(
     """Apply 2,300 target updates and 12 quota recalculations against a sandbox with faults, and tell what happened.
 
     Everything runs on this machine, from Valkey to the Coaching API, and is stopped at the end. Under a minute.
+
+    Example: coachsync demo
     """
     output = Output()
     home = _fresh(home.absolute(), output)

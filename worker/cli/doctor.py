@@ -74,7 +74,10 @@ def register(root: typer.Typer) -> None:
 def doctor(as_json: Json = False) -> None:
     """Check settings, database, migrations, clock, broker, remotes and processes; say the remedy for what is wrong.
 
-    It asks each remote for a target that does not exist: one read, which changes nothing.
+    It asks each remote for a target that does not exist: one read, which changes nothing. Exit code 1: something
+    is broken.
+
+    Example: coachsync doctor
     """
     output = Output(as_json)
     findings = _findings()
