@@ -114,7 +114,9 @@ def test_the_settings_of_every_service_of_ours_are_taken(tmp_path: Path) -> None
     secrets = made_secrets(tmp_path)
     for service in OURS.values():
         given = {
-            name: _resolved(text).replace("/run/secrets", str(secrets)) for name, text in service["environment"].items()
+            name: _resolved(text).replace("/run/secrets", str(secrets))
+            for name, text in service["environment"].items()
+            if text is not None  # the shell's, where it has one
         }
         for path in secrets.iterdir():
             path.chmod(0o600)  # as seen by who owns it; under /run/secrets everybody may read
@@ -127,6 +129,14 @@ def test_the_settings_of_every_service_of_ours_are_taken(tmp_path: Path) -> None
         assert "@valkey:6379/0" in settings.broker_url.get_secret_value()
         assert settings.webhook_key
         assert set(given) <= {"COACHSYNC_CONFIG", *(f"COACHSYNC_{name.upper()}" for name in NAMES.in_environment)}
+
+
+def test_what_traces_are_switched_on_with_reaches_each_process_of_ours() -> None:
+    page = (ROOT / "docs" / "how-to" / "watch-it.md").read_text()
+    asked = set(re.findall(r"\b((?:COACHSYNC|OTEL)_[A-Z_]+)=", page))
+    assert "COACHSYNC_TRACES" in asked
+    for name, service in OURS.items():
+        assert {one for one, text in service["environment"].items() if text is None} == asked, name
 
 
 def test_the_tables_that_the_mounted_file_shows_are_taken(tmp_path: Path) -> None:
