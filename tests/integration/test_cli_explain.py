@@ -152,7 +152,10 @@ def test_a_target_s_story_has_its_wishes_newest_first_each_with_its_end(store: D
         ("1-1", "succeeded", "the remote answered with what was wished"),
     ]
     assert [len(one["attemptsMade"]) for one in story["wishes"]] == [0, 1, 1]
-    assert coachsync("explain", wish(1).name).out.count("update_target: HTTP 200") == 2
+    told = coachsync("explain", wish(1).name).out
+    assert told.count("update_target: HTTP 200") == 2
+    assert "the remote showed 15 at " in told
+    assert "target 30, criterionOrChapterId c" in told
     assert story["waiting"]["job"] == "3-1"
     assert [one["job"] for one in coachsync.json("explain", wish(1).name, "--limit", 1)["wishes"]] == ["3-1"]
     assert "Wishes, the newest 1 of 3:" in coachsync("explain", wish(1).name, "--limit", 1).out

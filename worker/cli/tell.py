@@ -156,7 +156,9 @@ def _fields(job: Job) -> str:
     wish = json.loads(job.wish)
     name = wish.pop("name", None) or wish.pop("scorecardTemplateName", None)
     own = {key: value.removeprefix(_home(name)) if isinstance(value, str) else value for key, value in wish.items()}
-    return ", ".join(f"{key} {json.dumps(value) if isinstance(value, dict) else value}" for key, value in own.items())
+    return ", ".join(
+        f"{key} {json.dumps(value) if isinstance(value, dict) else cell(value)}" for key, value in own.items()
+    )
 
 
 def _home(name: str) -> str:
