@@ -203,12 +203,12 @@ def test_what_stands_in_the_way_of_a_wish_is_told_with_its_rule(store: Database,
     centre.plan()
     (_, asked) = parts(coachsync("explain", "e1").out)["What it asked for"]
     assert asked == (
-        f"the rule 'everybody' asked for {identity_of('ann')}:"
-        " the remote's targets have not been listed since; they are about to be"
+        f"the rule 'everybody' asked for {identity_of('ann')}: nobody knows yet whether the remote has such a target;"
+        " the reconciliation lists the remote's targets next, and then it goes on by itself"
     )
     story = coachsync.json("explain", "e1")["asks"][1]
     assert (story["job"], story["endedAs"]) == (None, None)
-    assert story["want"]["obstacle"].startswith("the remote's targets have not been listed since")
+    assert story["want"]["obstacle"].startswith("nobody knows yet whether the remote has such a target")
 
 
 def test_a_target_that_is_wanted_no_more_before_it_was_asked_for_is_told_so(

@@ -282,7 +282,7 @@ def test_as_json_an_event_has_the_agent_on_both_sides_and_all_that_it_asks_for(
     [
         ("listed", "create", "it would be made"),
         ("listed for others", "wait", "it would wait: the remote has no such target, and the rule 'everybody' creates"),
-        ("nothing", "wait", "it would wait: the remote's targets have not been listed since"),
+        ("nothing", "wait", "it would wait: nobody knows yet whether the remote has such a target; the"),
         ("unlistable", "wait", "it would wait: the remote does not list its targets"),
         ("unserved", "wait", "it would wait: no remote serves"),
         ("target", "update", "would be set, last seen with 50"),

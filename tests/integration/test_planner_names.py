@@ -71,7 +71,7 @@ def test_a_target_that_is_not_known_waits_for_a_listing_which_comes_soon(store: 
     centre.tell(event("joined", "ann"))
     centre.plan()
     assert target_jobs(store) == []
-    assert "have not been listed since" in (want_of(store, "ann").obstacle or "")
+    assert "nobody knows yet" in (want_of(store, "ann").obstacle or "")
     hastened = due_at(store, listing_of(PROFILE))
     assert hastened
     assert hastened < later - timedelta(hours=9)

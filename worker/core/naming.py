@@ -31,7 +31,11 @@ class Obstacle:
 
 
 NOT_LISTED = "the remote does not list its targets, so nobody knows whether it is there; update it once by its name"
-UNLISTED = Obstacle("the remote's targets have not been listed since; they are about to be", until_listed=True)
+UNLISTED = Obstacle(
+    "nobody knows yet whether the remote has such a target; the reconciliation lists the remote's targets next,"
+    " and then it goes on by itself",
+    until_listed=True,
+)
 
 
 def wish_or_obstacle(want: WantedTarget, wanted_at: datetime, known: Known) -> TargetUpdate | TargetCreation | Obstacle:
