@@ -7,7 +7,6 @@ import httpx
 from celery import Celery
 from celery.signals import worker_ready
 
-from benchmarks.outage.rate import PER_SECOND
 from benchmarks.throughput.outcomes import Outcomes
 from benchmarks.throughput.place import READY, Place
 from benchmarks.throughput.updates import Update
@@ -32,7 +31,6 @@ def sender() -> tuple[httpx.Client, Outcomes]:
     retry_backoff=True,
     retry_backoff_max=60,
     max_retries=None,
-    rate_limit=f"{PER_SECOND}/s",
 )
 def send(given: dict[str, Any]) -> None:
     update = Update(**given)

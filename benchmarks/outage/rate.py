@@ -1,3 +1,0 @@
-"""The limit under which both contenders work."""
-
-PER_SECOND = 200
