@@ -31,6 +31,7 @@ class Scale:
             rounds=rounds or self.rounds,
             seconds=seconds or self.seconds,
             enqueued=(*self.enqueued, 1_000_000) if million else self.enqueued,
+            stored=(*self.stored, 1_000_000) if million else self.stored,
             contenders=contenders or self.contenders,
         )
 
