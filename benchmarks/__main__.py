@@ -43,7 +43,7 @@ def _parsed() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="Small figures, one round, some contenders: does it work?")
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--seconds", type=int, help="How long those that watch for a while do so.")
-    parser.add_argument("--million", action="store_true", help="Enqueue a million rows too, and a million in the store.")
+    parser.add_argument("--million", action="store_true", help="A million rows too, enqueued and in the store.")
     parser.add_argument("--contenders", nargs="*", help=", ".join(one.name for one in CONTENDERS))
     given = parser.parse_args()
     if unknown := set(given.workloads) - set(WORKLOADS):
