@@ -118,15 +118,18 @@ def _updating(table: Table, names: tuple[str, ...], dialect: Any) -> Any:
 
 def _named(table: Table) -> FromClause:
     """The table without defaults: what a row does not name is the database's own to fill."""
-    return table_of(table.name, *(column(one.name, one.type) for one in table.columns))
+    return table_of(table.name, *_columns(table))
 
 
 def _rows_of(table: Table) -> FromClause:
     """The document as rows of the table's own type."""
     row: ColumnClause[Any] = literal_column(f"NULL::{table.name}")
     document = cast(bindparam(_DOCUMENT, type_=Text), postgresql.JSON)
-    columns = [column(one.name, one.type) for one in table.columns]
-    return func.json_populate_recordset(row, document).table_valued(*columns, name="given")
+    return func.json_populate_recordset(row, document).table_valued(*_columns(table), name="given")
+
+
+def _columns(table: Table) -> list[ColumnClause[Any]]:
+    return [column(one.name, one.type) for one in table.columns]
 
 
 @cache

@@ -3,7 +3,7 @@
 import gc
 from pathlib import Path
 
-from benchmarks.enqueue.door import Door
+from benchmarks.enqueue.door import Door, count_rows
 from schemas.jobs import JobKind
 from schemas.lanes import Lane
 from worker.configuration import settings
@@ -27,6 +27,6 @@ def door() -> Door:
 
     def rows() -> int:
         with runtime.database.read() as session:
-            return int(session.connection().exec_driver_sql("SELECT count(*) FROM jobs").scalar_one())
+            return count_rows(session.connection().connection.driver_connection, "jobs")
 
     return Door(take, rows)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.enqueue.door import Door, update_pages
+from benchmarks.enqueue.door import Door, count_rows, update_pages
 from benchmarks.throughput.updates import Update
 from worker.clock import utc_now
 from worker.configuration import settings
@@ -37,7 +37,7 @@ def door() -> Door:
 
     def rows() -> int:
         with runtime.database.read() as session:
-            return int(session.connection().exec_driver_sql("SELECT count(*) FROM jobs").scalar_one())
+            return count_rows(session.connection().connection.driver_connection, "jobs")
 
     return Door(take, rows)
 
